@@ -186,6 +186,47 @@ fn a_connect_that_reaches_a_limit_is_refused() {
 }
 
 #[test]
+fn packets_before_a_login_have_limits_of_their_own() {
+    let broker = options()
+        .variable("LOTMQ_LIMITS_CONNECT_BYTES", "2000")
+        .variable("LOTMQ_LISTENER_MQTT_CONNECT_USER_PROPERTIES", "4")
+        .start();
+    let connect =
+        |version, will_bytes| Connect::new(version, "c").will("t", &"x".repeat(will_bytes), 0, false);
+    for (sent, answer, limit) in [
+        (connect(V5, 2000), Some("DISCONNECT 95"), "connect_bytes"),
+        (connect(V4, 2000), None, "connect_bytes"),
+        (connect(V5, 1).property(&many(5)), Some("CONNACK 0 97"), "connect_user_properties"),
+        (
+            connect(V5, 1).property(&many(2)).will_property(&many(3)),
+            Some("CONNACK 0 97"),
+            "connect_user_properties",
+        ),
+    ] {
+        let before = reached(&broker, limit);
+        let mut peer = Peer::open(&broker, sent.version);
+        peer.send(&sent.bytes());
+        assert_eq!(peer.until_closed().last().map(String::as_str), answer, "{limit}");
+        assert_eq!(reached(&broker, limit), before + 1.0, "{limit}");
+    }
+    // After the login the limits of all packets hold.
+    let allowed = connect(V5, 1000).property(&many(2)).will_property(&many(2));
+    let mut peer = Peer::join(&broker, &allowed);
+    peer.publish_with(2, "t", &many(5), &"x".repeat(3000));
+    peer.leave();
+}
+
+#[test]
+fn connect_with_a_will_of_60_kilobytes_is_within_the_default_limit() {
+    let broker = options().start();
+    Peer::join(&broker, &Connect::new(V5, "c").will("t", &"x".repeat(60_000), 0, false)).leave();
+    let mut peer = Peer::open(&broker, V5);
+    peer.send(&Connect::new(V5, "c").will("t", &"x".repeat(65_530), 0, false).bytes());
+    assert!(peer.until_closed().len() <= 1);
+    assert_eq!(reached(&broker, "connect_bytes"), 1.0);
+}
+
+#[test]
 fn older_clients_get_no_more_at_once_than_the_window() {
     let broker = bounded();
     let mut subscriber = Peer::clean(&broker, V4, "s");

@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::account::{Account, AccountRoom, UserError};
 use crate::attempts::{AttemptKey, Attempts};
+use crate::bans::{BanPolicy, Bans};
 use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
 use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
 use crate::login::{Identity, LoginRefusal, LoginRequest};
@@ -36,6 +37,8 @@ pub struct DirectoryOptions {
     /// Turns SCRAM on: where the salts of names without a password come from. The same at every
     /// start, or names could be told apart.
     pub scram: Option<ScramSecret>,
+    /// Bounds of automatic bans.
+    pub bans: BanPolicy,
 }
 
 impl Default for DirectoryOptions {
@@ -45,6 +48,7 @@ impl Default for DirectoryOptions {
             remembered_max: REMEMBERED_MAX,
             wait_max_ms: WAIT_MAX_MS,
             scram: None,
+            bans: BanPolicy::OFF,
         }
     }
 }
@@ -69,6 +73,7 @@ pub struct Directory {
     places: Mutex<KnownPlaces>,
     generation: AtomicU64,
     scram: Option<ScramSecret>,
+    bans: Bans,
 }
 
 struct Accounts {
@@ -101,7 +106,13 @@ impl Directory {
             places: Mutex::default(),
             generation: AtomicU64::new(1),
             scram: options.scram,
+            bans: Bans::new(options.bans),
         })
+    }
+
+    /// Bans of addresses, users and clients of the tenant.
+    pub fn bans(&self) -> &Bans {
+        &self.bans
     }
 
     /// Puts recovered accounts in, at start, without checks: they were checked when they were made.

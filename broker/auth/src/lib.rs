@@ -40,6 +40,7 @@
 
 mod account;
 mod attempts;
+mod bans;
 pub mod built_in;
 mod decide;
 mod directory;
@@ -62,6 +63,7 @@ mod table;
 mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
+pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};

@@ -77,3 +77,19 @@ pub const VERDICTS_MAX: usize = 32_768;
 /// Longest key of a remembered answer in bytes: names, properties and the topic that the rule looks
 /// at. Longer ones are asked each time.
 pub const VERDICT_KEY_BYTES_MAX: usize = 1024;
+
+/// Most bans of operators in one tenant, about 100 bytes each.
+pub const BANS_MAX: usize = 10_000;
+
+/// Most addresses, and most clients, whose failed logins or connects one tenant counts; about 100
+/// bytes each. Beyond it, those that are not banned are forgotten.
+pub const COUNTED_MAX: usize = 20_000;
+
+/// Period in milliseconds in which the connects of a client are counted.
+pub const FLAPPING_PERIOD_MS: u64 = 60_000;
+
+/// Time in milliseconds after an automatic ban until the next one is short again: a day.
+pub const BAN_FORGET_MS: u64 = 86_400_000;
+
+/// Characters of a Client Identifier that the list of bans shows.
+pub const CLIENT_ID_CHARS_SHOWN: usize = 64;

@@ -145,6 +145,9 @@ pub enum LoginRefusal {
     /// after which the next one is looked at. Connection rate exceeded.
     #[error("too many logins as this user from this address have failed; try again later")]
     TooManyFailures,
+    /// The address, the user or the client is banned. Banned.
+    #[error("the address, the user or the client is banned")]
+    Banned,
     /// Too many passwords wait to be checked. Server busy.
     #[error("too many passwords wait to be checked; try again later")]
     Busy,

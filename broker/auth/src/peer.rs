@@ -75,6 +75,16 @@ impl Source {
         }
     }
 
+    /// Whether it is this machine: a loopback address, or a Unix socket.
+    pub fn is_of_this_machine(self) -> bool {
+        match u32::try_from(self.0) {
+            // A Unix socket, and the loopback of IPv6.
+            Ok(0 | 1) => true,
+            Ok(bits) => Ipv4Addr::from_bits(bits).is_loopback(),
+            Err(_) => false,
+        }
+    }
+
     /// Returns the network around it that one customer may have: 24 bits of IPv4, 48 of IPv6.
     pub fn network(self) -> Source {
         let is_ipv4 = u32::try_from(self.0).is_ok();

@@ -25,6 +25,18 @@ section! {
         /// Days for which only `root` may reuse the name of a removed user. A new user of that name
         /// would get everything that rules and definitions grant to the name.
         removed_names_rest_days: u32 = 30, range 0..=3_650;
+        /// Failed logins in a row from one address after which the broker bans that address. A
+        /// successful login from there begins the count again. Networks of 64 bits of IPv6 count
+        /// as one address. This machine is never banned. A value of 0 bans none.
+        ban_failed_logins: u32 = 100, range 0..=1_000_000;
+        /// Connects of one Client Identifier from one address within a minute after which the
+        /// broker bans that client there. A value of 0 bans none.
+        ban_connects_per_min: u32 = 120, range 0..=1_000_000;
+        /// Length of the first automatic ban in seconds. Each further ban within a day takes twice
+        /// as long.
+        ban_sec: u32 = 60, range 1..=86_400;
+        /// Longest automatic ban in seconds.
+        ban_max_sec: u32 = 3_600, range 1..=2_592_000;
     }
 }
 

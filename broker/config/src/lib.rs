@@ -100,9 +100,9 @@ pub use key::Key;
 pub use keys::KEYS;
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
-    Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
-    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
-    WssListener,
+    AddressFilter, Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan,
+    MqttListener, MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate,
+    WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
 pub use lot::{Authority, Lot, LotCache};

@@ -26,6 +26,13 @@ macro_rules! limit_table {
                 /// Time in seconds from a connection to its CONNECT, all handshakes included.
                 connect_timeout_sec: u32 = $crate::limit_table::CONNECT_TIMEOUT_SEC, range 1..=3_600, unit "s"
                     => ConnectTimeoutSec(QuotaExceeded, "no CONNECT in time"): "the connection is closed";
+                /// Longest packet in bytes before a client has logged in: CONNECT with its Will, and
+                /// AUTH. At most `max_packet_size` holds here too.
+                connect_bytes: u32 = $crate::limit_table::CONNECT_BYTES_MAX, range 1_024..=1_048_576, unit "bytes"
+                    => ConnectBytes(PacketTooLarge, "packet is larger than this server takes before a login"): "the connection ends at the header of the packet, with 0x95 in 5.0";
+                /// Most User Properties of a CONNECT, those of its Will included.
+                connect_user_properties: u32 = $crate::limit_table::CONNECT_USER_PROPERTIES_MAX, range 0..=10_000, unit "properties"
+                    => ConnectUserProperties(QuotaExceeded, "CONNECT has too many user properties"): "refused with 0x97";
                 /// Connections of one listener that may be without CONNECT at once. They are at
                 /// most a quarter of its `connections`, and those of all listeners a quarter of the
                 /// broker's.
@@ -116,7 +123,7 @@ macro_rules! limit_table {
                 topic_levels: u32 = $crate::limit_table::TOPIC_LEVELS_MAX, range 1..=256, unit "levels"
                     => TopicLevels(TopicNameInvalid, "topic has too many levels"): "as for `topic_bytes`";
                 /// Most User Properties of a CONNECT, its Will, a PUBLISH, SUBSCRIBE or
-                /// UNSUBSCRIBE. Those of other packets are read and forgotten.
+                /// UNSUBSCRIBE. A CONNECT has `connect_user_properties` too. Those of other packets are read and forgotten.
                 user_properties: u32 = $crate::limit_table::USER_PROPERTIES_MAX, range 0..=1_000_000, unit "properties"
                     => UserProperties(QuotaExceeded, "packet has too many user properties"): "CONNECT, and PUBLISH of QoS 1 or 2: refused with 0x97; else the connection ends with 0x97";
                 /// Most bytes of all names and values of these User Properties.
@@ -285,6 +292,13 @@ pub const PACKET_BYTES_MAX: u32 = 16 << 20;
 
 /// Default of `connect_timeout_sec`.
 pub const CONNECT_TIMEOUT_SEC: u32 = 10;
+
+/// Default of `connect_bytes`: fields of a usual CONNECT are a few hundred bytes, and a Will seldom
+/// has more than some kilobytes.
+pub const CONNECT_BYTES_MAX: u32 = 64 << 10;
+
+/// Default of `connect_user_properties`.
+pub const CONNECT_USER_PROPERTIES_MAX: u32 = 50;
 
 /// Default of `handshake_timeout_sec`: shorter than that of CONNECT, which includes it.
 pub const HANDSHAKE_TIMEOUT_SEC: u32 = 8;

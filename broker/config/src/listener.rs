@@ -38,6 +38,13 @@ macro_rules! listener {
                 /// connections of others before it reads a byte. Without any, it believes everybody
                 /// who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
+                /// Addresses and networks whose clients may connect; without any, all may. It closes
+                /// connections of others before TLS and before it reads a byte. With
+                /// `proxy_protocol` it is the address in the header that counts.
+                allow_from: $crate::networks::Networks = $crate::networks::Networks::default();
+                /// Addresses and networks whose clients may not connect, even if `allow_from`
+                /// contains them. With `proxy_protocol` it is the address in the header that counts.
+                deny_from: $crate::networks::Networks = $crate::networks::Networks::default();
                 $($own)*
             }
         }
@@ -46,6 +53,7 @@ macro_rules! listener {
 
 use listener;
 
+mod address_filter;
 mod limits;
 mod mqtt;
 mod mqtts;
@@ -54,6 +62,7 @@ mod unix;
 mod ws;
 mod wss;
 
+pub use address_filter::AddressFilter;
 pub use limits::{ListenerLimits, OwnLimits};
 
 /// Section of a transport.
@@ -147,6 +156,8 @@ pub struct ListenerPlan {
     pub proxy_protocol: bool,
     /// Proxies that are believed what that says; with none, all are.
     pub trusted_proxies: Networks,
+    /// Addresses of clients that may connect.
+    pub client_addresses: AddressFilter,
     /// Present for TLS: who must show a certificate.
     pub tls: Option<ClientCertificate>,
     /// User name that the broker takes from a client certificate.
@@ -195,6 +206,7 @@ impl ListenerPlan {
             carrier: Carrier::Tcp,
             proxy_protocol: false,
             trusted_proxies: Networks::default(),
+            client_addresses: AddressFilter::default(),
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
             websocket: None,

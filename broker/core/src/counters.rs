@@ -43,6 +43,12 @@ counters! {
     proxy_headers_missing;
     /// Connections that came from none of the trusted proxies.
     proxies_refused;
+    /// Connections from addresses that `allow_from` or `deny_from` of the listener keep out.
+    addresses_refused;
+    /// Connections from banned addresses, closed before their first byte was read.
+    banned_refused;
+    /// Automatic bans of addresses and clients.
+    bans_begun;
     /// TLS handshakes that succeeded, those of QUIC included.
     tls_handshakes;
     /// TLS handshakes that resumed an earlier session.

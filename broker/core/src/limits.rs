@@ -79,10 +79,6 @@ pub(crate) const READ_AREA_BYTES: usize = 1 << 20;
 /// negligible.
 pub const READ_BYTES_MAX: usize = 64 << 10;
 
-/// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before
-/// being known.
-pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
-
 /// Bytes of a part of a message from which on those who wait for it share its memory. For fewer,
 /// memory of their own costs less.
 pub(crate) const SHARED_BYTES_MIN: usize = 64 << 10;

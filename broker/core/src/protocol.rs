@@ -6,6 +6,7 @@
 pub(crate) mod accept;
 pub mod acknowledge;
 mod authenticate;
+mod banned;
 mod bounds;
 pub mod connect;
 mod discouraged;

@@ -190,6 +190,11 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) -> Handed {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
         Peer::Unix => None,
     };
+    if let Some(failure) = source.and_then(|address| listener.refuses(address)) {
+        // Closed by dropping it.
+        listener.refuse(&peer, failure);
+        return Handed::Closed;
+    }
     let own = match Admission::take(listener, Some(peer), source) {
         Ok(own) => own,
         Err(limit) => {

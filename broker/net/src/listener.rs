@@ -1,12 +1,14 @@
 //! Listeners: what all connections of one have in common. Not here: its sockets
 //! (`listening_socket`), and who accepts at them (`accept`).
 
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_auth::AnonymousLogin;
-use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, WebOrigins};
+use lotmq_auth::{AnonymousLogin, Source};
+use lotmq_config::{AddressFilter, ListenerPlan, Networks, UserFromCertificate, WebOrigins};
 
 use super::Net;
 use super::certificates::ListenerTls;
@@ -17,6 +19,7 @@ use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 use lotmq_core::tenant::Tenant;
 
 /// Listener, with all that its connections have in common.
@@ -44,6 +47,8 @@ pub struct Listener {
     pub(crate) proxy_protocol: bool,
     /// Proxies whose header is trusted; with none, all are.
     pub(crate) trusted_proxies: Networks,
+    /// Addresses of clients that may connect.
+    pub(crate) client_addresses: AddressFilter,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
     /// Web pages that count as programs of this machine.
@@ -91,6 +96,7 @@ impl Listener {
             user_from_certificate: plan.user_from_certificate,
             proxy_protocol: plan.proxy_protocol,
             trusted_proxies: plan.trusted_proxies.clone(),
+            client_addresses: plan.client_addresses.clone(),
             is_websocket: plan.websocket.is_some(),
             origins: plan.origins.clone(),
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
@@ -102,6 +108,31 @@ impl Listener {
     pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
         self.trusted_proxies.is_empty()
             || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
+    }
+
+    /// Returns the reason for which a connection from `address` may not go on. Behind proxies, the
+    /// address of their header decides instead.
+    pub(crate) fn refuses(&self, address: IpAddr) -> Option<TransportFailure> {
+        if self.proxy_protocol { None } else { self.refuses_client(Some(address)) }
+    }
+
+    /// Returns the reason for which a client at `address` may not go on; `None` as address is one
+    /// that a proxy does not know.
+    pub(crate) fn refuses_client(&self, address: Option<IpAddr>) -> Option<TransportFailure> {
+        let filter = &self.client_addresses;
+        if !address.map_or_else(|| filter.admits_unknown(), |address| filter.admits(address)) {
+            return Some(TransportFailure::Address);
+        }
+        let bans = self.tenant.users.bans();
+        let source = Source::of(address.filter(|_| bans.has_any())?);
+        bans.of_address(source, self.net.core.clock.lifetime_ms()).map(|_| TransportFailure::Banned)
+    }
+
+    /// Counts and logs a connection that was closed at once for this reason.
+    pub(crate) fn refuse(&self, peer: &dyn Display, failure: TransportFailure) {
+        let reason = CloseReason::Transport(failure);
+        reason.count_failure(&self.net.core);
+        self.terms.refused(peer, (reason.word(), &reason.words()));
     }
 
     /// Time from accept to the end of the handshakes before MQTT.

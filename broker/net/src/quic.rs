@@ -162,6 +162,12 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 
 /// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Incoming)> {
+    // A forged address gets no more than a refusal, which is shorter than the packet.
+    if let Some(failure) = listener.refuses(incoming.remote_address().ip()) {
+        listener.refuse(&incoming.remote_address(), failure);
+        incoming.refuse();
+        return None;
+    }
     let has_many = listener.half_open.count() >= listener.half_open_max() / 8;
     if has_many && !incoming.remote_address_validated() {
         listener.net.core.counters.quic_retries.add(1);

@@ -392,6 +392,9 @@ async fn take_header(net: &Net, socket: &Socket, accepted: &mut Accepted) -> Res
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
     net.core.counters.proxy_headers.add(1);
     accepted.peer = accepted.peer.behind_proxy(header.source);
+    if let Some(failure) = listener.refuses_client(header.source.map(|source| source.ip())) {
+        return Err(CloseReason::Transport(failure));
+    }
     if let Some(source) = header.source {
         listener.count_address(source.ip(), net.core.clock.now()).map_err(CloseReason::Limit)?;
     }

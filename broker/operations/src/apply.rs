@@ -14,6 +14,7 @@ use lotmq_auth::Account;
 use lotmq_changes::{DefinitionName, ManagedChanges, RecoveredSecret, RemovedRow, SettingRow, TenantId};
 
 use super::accounts::{self, Scram};
+use super::ban_rows;
 use super::broker::Broker;
 use super::login_places;
 use super::managed::Managing as _;
@@ -86,6 +87,7 @@ fn users_changed(broker: &Broker, tenant: &Tenant) {
 /// Applies a setting; `None` stands for one that was removed.
 fn apply_setting(broker: &Broker, tenant: &Tenant, name: &str, value: Option<&str>) {
     tenant.managed().removed_names.apply(name, value);
+    ban_rows::apply(tenant.users.bans(), name, value, broker.core.clock.lifetime_ms());
     broker.logs.apply(tenant, name, value);
     let guests = &tenant.programs().guests;
     if let Some((route, order)) = guests.route_orders.apply(name, value)

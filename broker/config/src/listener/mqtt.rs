@@ -1,6 +1,6 @@
 //! Section `[listener.mqtt]`.
 
-use super::{ListenerPlan, Transport};
+use super::{AddressFilter, ListenerPlan, Transport};
 
 super::listener! {
     /// MQTT over plain TCP.
@@ -16,6 +16,8 @@ impl Transport for MqttListener {
         plan.addresses = self.bind.at(self.port);
         plan.proxy_protocol = self.proxy_protocol;
         plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.client_addresses =
+            AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.zstd_clients_max = self.zstd_clients;
     }
 }

@@ -1,6 +1,6 @@
 //! Section `[listener.mqtts]`.
 
-use super::{ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 
 super::listener! {
     /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without
@@ -24,6 +24,8 @@ impl Transport for MqttsListener {
         plan.addresses = self.bind.at(self.port);
         plan.proxy_protocol = self.proxy_protocol;
         plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.client_addresses =
+            AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
         plan.zstd_clients_max = self.zstd_clients;

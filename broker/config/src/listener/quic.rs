@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{AddressFilter, Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 use crate::key::section;
+use crate::networks::Networks;
 use crate::setting::{BindAddresses, Port};
 
 section! {
@@ -28,6 +29,12 @@ section! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+        /// Addresses and networks whose clients may connect; without any, all may. It refuses the
+        /// connections of others before TLS.
+        allow_from: Networks = Networks::default();
+        /// Addresses and networks whose clients may not connect, even if `allow_from` contains
+        /// them.
+        deny_from: Networks = Networks::default();
     }
 }
 
@@ -37,5 +44,7 @@ impl Transport for QuicListener {
         plan.carrier = Carrier::Quic { idle_timeout: Duration::from_secs(self.idle_timeout_sec.into()) };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
+        plan.client_addresses =
+            AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
     }
 }

@@ -1,6 +1,6 @@
 //! Section `[listener.ws]`.
 
-use super::{ListenerPlan, Transport};
+use super::{AddressFilter, ListenerPlan, Transport};
 use crate::web::WebOrigins;
 
 super::listener! {
@@ -23,6 +23,8 @@ impl Transport for WsListener {
         plan.addresses = self.bind.at(self.port);
         plan.proxy_protocol = self.proxy_protocol;
         plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.client_addresses =
+            AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.websocket = Some(self.compressed_clients);
         plan.origins = self.origins.clone();
     }

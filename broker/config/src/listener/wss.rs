@@ -1,6 +1,6 @@
 //! Section `[listener.wss]`.
 
-use super::{ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 use crate::web::WebOrigins;
 
 super::listener! {
@@ -31,6 +31,8 @@ impl Transport for WssListener {
         plan.addresses = self.bind.at(self.port);
         plan.proxy_protocol = self.proxy_protocol;
         plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.client_addresses =
+            AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
         plan.websocket = Some(self.compressed_clients);

@@ -48,6 +48,8 @@ pub struct Request {
     /// The zstd stream, if it is asked for.
     pub(crate) zstd: Option<Offer>,
     pub(crate) will: Option<Box<WillMessage>>,
+    /// Whether bans have counted it.
+    pub(crate) is_counted: bool,
     /// Connection that has the session, while what has come on it is read first.
     pub(crate) predecessor: Option<Predecessor>,
 }

@@ -7,13 +7,13 @@
 
 use std::sync::atomic::Ordering;
 
-use lotmq_codec::{FixedHeader, PacketType, fixed_header};
+use lotmq_codec::{FixedHeader, FrameError, PacketType, fixed_header};
 use lotmq_session::Time;
 use tracing::warn;
 
 use super::Driven;
 use crate::arena::Span;
-use crate::limits::{CONNECT_BYTES_MAX, Limit, READ_BYTES_MAX, WrittenLine, allocation};
+use crate::limits::{Limit, READ_BYTES_MAX, WrittenLine, allocation};
 use crate::owner::input::Input;
 use crate::owner::source::{Received, Source};
 use crate::protocol;
@@ -92,7 +92,7 @@ impl<T: Source> Driven<'_, T> {
 
     /// How many bytes a packet still lacks that is too large for the shared read area.
     fn missing(&self, input: &Input) -> Result<Option<usize>, CloseReason> {
-        let Some(header) = fixed_header(&input.partial, self.packet_limit(input))? else { return Ok(None) };
+        let Some(header) = self.header(input, &input.partial)? else { return Ok(None) };
         let len = header.packet_len();
         Ok((len > READ_BYTES_MAX).then(|| len - input.partial.len()))
     }
@@ -141,7 +141,7 @@ impl<T: Source> Driven<'_, T> {
         }
         let mut is_cut = input.has_unfinished();
         while !rest.is_empty() && !is_cut {
-            let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
+            let header = self.header(input, turn.arena.get(rest))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());
             let Some(header) = whole else { break };
             if matches!(input.phase, Phase::LoggingIn(_)) || must_rest(input, turn.now()) {
@@ -235,15 +235,23 @@ impl<T: Source> Driven<'_, T> {
         }
     }
 
-    fn packet_limit(&self, input: &Input) -> u32 {
-        match input.phase {
-            Phase::New { .. } | Phase::Authenticating(_) => {
-                self.connection.listener.limits.max_packet_size.min(CONNECT_BYTES_MAX)
-            }
-            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => {
-                self.connection.listener.limits.max_packet_size
-            }
+    /// Reads the header of the packet at the beginning of `bytes`; `None` until it has come.
+    ///
+    /// # Errors
+    /// A header that is malformed, or that of a packet above the limit of its phase.
+    fn header(&self, input: &Input, bytes: &[u8]) -> Result<Option<FixedHeader>, Violation> {
+        let limits = &self.connection.listener.limits;
+        let is_known = !matches!(input.phase, Phase::New { .. } | Phase::Authenticating(_));
+        if is_known || limits.max_packet_size <= limits.connect_bytes {
+            return Ok(fixed_header(bytes, limits.max_packet_size)?);
         }
+        fixed_header(bytes, limits.connect_bytes).map_err(|error| {
+            if let FrameError::TooLarge { len, limit } = error {
+                Violation::TooLargeBeforeLogin { len, limit }
+            } else {
+                error.into()
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use lotmq_auth::{Identity, LoginRefusal, Question, Scope};
 use lotmq_codec::ReasonCode;
 use lotmq_session::KeepAlive;
 
+use super::banned::{check_identity, count_login};
 use super::login::reason_of;
 use crate::client::attach::{Attachment, NotAttached, attach};
 use crate::client::connack::connack_fits;
@@ -34,6 +35,14 @@ pub(super) fn accept(
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
 ) -> Result<Phase, CloseReason> {
+    let login = login.and_then(|identity| {
+        check_identity(connection, &request, &identity, turn)?;
+        Ok(identity)
+    });
+    // A login that waits for its session comes here again.
+    if !std::mem::replace(&mut request.is_counted, true) {
+        count_login(connection, &request, &login, turn);
+    }
     let attached = attach_allowed(connection, &mut request, login, turn);
     if !matches!(attached, Ok(Attached::Later(_))) {
         let took = turn.core.clock.elapsed().saturating_sub(request.came);

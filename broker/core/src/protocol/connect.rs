@@ -9,6 +9,7 @@ use lotmq_auth::{LoginRefusal, LoginRequest, LoginStep};
 use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_refusal};
 
 use super::accept::accept;
+use super::banned::check_request;
 use super::login::check_later;
 use super::request::{ConnectRefusal, read};
 use crate::arena::Span;
@@ -62,6 +63,9 @@ pub fn begin(
             return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
+    if let Err(refusal) = check_request(connection, &request, turn) {
+        return accept(connection, request, Err(refusal), turn);
+    }
     if connection.transport.certificate_ends_ms().is_some_and(|end| end <= turn.core.clock.wall_ms()) {
         return accept(connection, request, Err(LoginRefusal::CertificateExpired), turn);
     }

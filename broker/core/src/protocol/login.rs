@@ -34,6 +34,8 @@ pub(super) fn reason_of(refusal: LoginRefusal) -> (ReasonCode, Option<Limit>) {
     let limit = limits.into_iter().find_map(|(of, limit)| (of == refusal).then_some(limit));
     let otherwise = if refusal == LoginRefusal::BadCredentials {
         ReasonCode::BadUserNameOrPassword
+    } else if refusal == LoginRefusal::Banned {
+        ReasonCode::Banned
     } else {
         ReasonCode::NotAuthorized
     };

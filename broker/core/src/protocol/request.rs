@@ -55,9 +55,16 @@ impl ConnectRefusal {
 /// Holds a CONNECT to the limits of its listener.
 fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Limit> {
     bounds::user_properties(limits, connect.properties)?;
-    let Some(will) = &connect.will else { return Ok(()) };
-    bounds::topic(limits, will.topic)?;
-    bounds::user_properties(limits, will.properties)
+    let mut count = connect.properties.user_properties().count();
+    if let Some(will) = &connect.will {
+        bounds::topic(limits, will.topic)?;
+        bounds::user_properties(limits, will.properties)?;
+        count += will.properties.user_properties().count();
+    }
+    if count > limits.connect_user_properties as usize {
+        return Err(Limit::ConnectUserProperties);
+    }
+    Ok(())
 }
 
 /// Reads a CONNECT.
@@ -112,6 +119,7 @@ pub(super) fn read(
         authenticated: None,
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
+        is_counted: false,
         predecessor: None,
     })
 }

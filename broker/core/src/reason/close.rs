@@ -62,6 +62,10 @@ pub enum TransportFailure {
     ProxyHeader,
     /// The connection came from no proxy that is believed.
     UnknownProxy,
+    /// `allow_from` or `deny_from` of the listener keep the address out.
+    Address,
+    /// The address is banned.
+    Banned,
     /// The TLS handshake failed, or a record was damaged.
     Tls,
     /// The opening handshake of WebSocket was refused.
@@ -78,6 +82,12 @@ impl CloseReason {
         let counters = &core.counters;
         core.figures.disconnects.count(self.word());
         counters.connections_closed.add(1);
+        self.count_failure(core);
+    }
+
+    /// Counts the reason alone, for a connection that was never opened.
+    pub fn count_failure(&self, core: &Core) {
+        let counters = &core.counters;
         match self {
             Self::Protocol(_) => counters.protocol_errors.add(1),
             Self::ConnectTimeout => counters.connect_timeouts.add(1),
@@ -85,6 +95,8 @@ impl CloseReason {
             Self::Transport(TransportFailure::HandshakeTimeout) => counters.handshake_timeouts.add(1),
             Self::Transport(TransportFailure::ProxyHeader) => counters.proxy_headers_missing.add(1),
             Self::Transport(TransportFailure::UnknownProxy) => counters.proxies_refused.add(1),
+            Self::Transport(TransportFailure::Address) => counters.addresses_refused.add(1),
+            Self::Transport(TransportFailure::Banned) => counters.banned_refused.add(1),
             Self::Transport(TransportFailure::Tls) => counters.tls_failures.add(1),
             Self::Transport(TransportFailure::Upgrade) => counters.websocket_refused.add(1),
             Self::Transport(TransportFailure::WebSocket) => counters.websocket_failures.add(1),
@@ -192,6 +204,10 @@ impl CloseReason {
             Self::ServerShutdown => "the broker stops",
             Self::Transport(TransportFailure::ProxyHeader) => "no header of the PROXY protocol came",
             Self::Transport(TransportFailure::UnknownProxy) => "it comes from none of the trusted_proxies",
+            Self::Transport(TransportFailure::Address) => {
+                "allow_from and deny_from of the listener keep its address out"
+            }
+            Self::Transport(TransportFailure::Banned) => "its address is banned; see -listBans",
             Self::Transport(TransportFailure::Zstd) => "the zstd stream is damaged",
             Self::Disconnected(_)
             | Self::PeerClosed
@@ -213,6 +229,8 @@ impl CloseReason {
             Self::Transport(TransportFailure::HandshakeTimeout) => "handshake-timeout",
             Self::Transport(TransportFailure::ProxyHeader) => "proxy-header-missing",
             Self::Transport(TransportFailure::UnknownProxy) => "proxy-unknown",
+            Self::Transport(TransportFailure::Address) => "address-refused",
+            Self::Transport(TransportFailure::Banned) => "address-banned",
             Self::Transport(TransportFailure::Tls) => "tls-failed",
             Self::Transport(TransportFailure::Upgrade) => "websocket-refused",
             Self::Transport(TransportFailure::WebSocket) => "websocket-failed",

@@ -71,6 +71,9 @@ pub enum Violation {
     /// The Client's Maximum Packet Size is below the packet that must come next \[MQTT-3.1.2-24\].
     #[error("an acknowledgement of {len} bytes is above the client's maximum packet size of {limit}")]
     AcknowledgementTooLarge { len: usize, limit: usize },
+    /// A packet of a Client that has not logged in is above its limit.
+    #[error("a packet of {len} bytes before the login exceeds the limit of {limit}")]
+    TooLargeBeforeLogin { len: u32, limit: u32 },
 }
 
 /// Error: a Topic Alias above the Topic Alias Maximum that the broker announced \[MQTT-3.3.2-9\].
@@ -86,6 +89,7 @@ impl Violation {
     pub fn limit(self) -> Option<Limit> {
         match self {
             Self::Packet(DecodeError::Frame(FrameError::TooLarge { .. })) => Some(Limit::MaxPacketSize),
+            Self::TooLargeBeforeLogin { .. } => Some(Limit::ConnectBytes),
             Self::ReceiveMaximumExceeded { .. } => Some(Limit::ReceiveMaximum),
             Self::AliasTooHigh(_) => Some(Limit::TopicAliasMaximum),
             Self::AliasesTooLong { .. } => Some(Limit::TopicAliasBytes),
@@ -127,7 +131,9 @@ impl Violation {
             Self::AliasTooHigh(_) => ReasonCode::TopicAliasInvalid,
             Self::AliasesTooLong { .. } => ReasonCode::QuotaExceeded,
             Self::PacketIdInUse => ReasonCode::ProtocolError,
-            Self::AcknowledgementTooLarge { .. } => ReasonCode::PacketTooLarge,
+            Self::AcknowledgementTooLarge { .. } | Self::TooLargeBeforeLogin { .. } => {
+                ReasonCode::PacketTooLarge
+            }
         }
     }
 }

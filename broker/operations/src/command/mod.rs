@@ -15,6 +15,7 @@ mod answer;
 mod assets;
 mod audit;
 mod backup;
+mod bans;
 mod broker_status;
 mod dead_letters;
 mod definition_verbs;
@@ -218,6 +219,9 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &sessions::KICK,
             &sessions::LIST_CONNECTIONS,
             &sessions::END_CONNECTION,
+            &bans::LIST,
+            &bans::ADD,
+            &bans::REMOVE,
         ],
     ),
     (
@@ -329,6 +333,9 @@ const MEANT: &[(&str, &str)] = &[
     ("deleteModule", "removeModule"),
     ("restore", "restoreBackup"),
     ("kick", "kickClient"),
+    ("ban", "addBan"),
+    ("banClient", "addBan"),
+    ("unban", "removeBan"),
     ("disconnect", "kickClient"),
     ("stopRoute", "stop"),
     ("disableRoute", "stop"),

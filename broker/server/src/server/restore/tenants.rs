@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
-use lotmq_auth::{AccountReference, Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_auth::{AccountReference, BanPolicy, Directory, DirectoryOptions, ROOT, Rulebook};
 use lotmq_changes::{KeepRow, Log, QuarantineRow, Recovered, TenantId};
 use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, KeptSum, Owner, RegistryOptions, ValueKeeper};
@@ -16,6 +16,7 @@ use crate::server::{StartError, Surroundings};
 use lotmq_core::tenant::Tenant;
 use lotmq_operations::accounts::{self, AccountsError, NewRoot, Scram};
 use lotmq_operations::audit::Audit;
+use lotmq_operations::ban_rows;
 use lotmq_operations::login_places;
 use lotmq_operations::managed::Managed;
 use lotmq_programs::HasPrograms as _;
@@ -47,8 +48,9 @@ pub(crate) fn tenants(
         let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, log)?;
         let wait_max_ms = u64::from(config.limits.login_wait_max_sec) * 1000;
         let cost = surroundings.password_cost;
+        let bans = ban_policy(config);
         let options =
-            DirectoryOptions { scram: scram.secret, wait_max_ms, cost, ..DirectoryOptions::default() };
+            DirectoryOptions { scram: scram.secret, wait_max_ms, cost, bans, ..DirectoryOptions::default() };
         let users = Directory::new(options)?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
         users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
@@ -62,8 +64,12 @@ pub(crate) fn tenants(
             accounts::ensure_root(&users, row.id, &NewRoot::of(config), log, surroundings.clock.wall_ms())?;
         }
         let places = login_places::restore(row.id, &recovered.settings, &users);
-        if !places.is_empty() {
-            log.commit(places).map_err(AccountsError::from)?;
+        let now_ms = surroundings.clock.lifetime_ms();
+        let bans = ban_rows::restore(row.id, &recovered.settings, users.bans(), now_ms);
+        for removed in [places, bans] {
+            if !removed.is_empty() {
+                log.commit(removed).map_err(AccountsError::from)?;
+            }
         }
         let users = Arc::new(users);
         let permissions = Rulebook::new(Arc::clone(&users));
@@ -96,6 +102,16 @@ pub(crate) fn tenants(
     }
     tell_unknown(config, &tenants);
     Ok(tenants)
+}
+
+fn ban_policy(config: &Config) -> BanPolicy {
+    let auth = &config.auth;
+    BanPolicy {
+        failures: auth.ban_failed_logins,
+        connects_per_min: auth.ban_connects_per_min,
+        first_ms: u64::from(auth.ban_sec) * 1_000,
+        longest_ms: u64::from(auth.ban_max_sec) * 1_000,
+    }
 }
 
 /// Tells of tenants that the configuration names and that are not there: a name may be misspelt, or
