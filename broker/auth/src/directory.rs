@@ -108,7 +108,8 @@ impl Directory {
     pub fn restore(&self, accounts: impl IntoIterator<Item = Account>) {
         let mut table = self.accounts.write();
         for account in accounts {
-            table.next_credential_version = table.next_credential_version.max(account.credential_version + 1);
+            table.next_credential_version =
+                table.next_credential_version.max(account.credential_version.saturating_add(1));
             table.details_bytes += account.details_bytes();
             let number = account.number;
             if let Some(before) = table.by_name.insert(Arc::clone(&account.name), Arc::new(account)) {
