@@ -244,12 +244,13 @@ impl Server {
         }
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
-        let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;
+        let options = StoreOptions { is_start: true, ..store_options(config, &watchdog.pulses) };
+        let (store, recovered) = Store::open(options, on_commit(&listeners))?;
         losses::tell_quarantined(&recovered.quarantined);
+        let report = former.report.clone().or_else(|| restart::interrupted(&recovered));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
-        let surroundings =
-            Surroundings::of_machine(config, shards, watchdog, former.report.clone(), &recovered.meta)?;
+        let surroundings = Surroundings::of_machine(config, shards, watchdog, report, &recovered.meta)?;
         let (broker, recovered) = assemble(config, store, surroundings, recovered)?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker.net));
@@ -301,6 +302,7 @@ impl Server {
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
             Ok(threads) => {
+                restart::started_well(&*server.broker.hosting.archive);
                 let snapshots = SnapshotSocket::start(config, &server.broker.hosting.archive);
                 Ok(Self { cold_start: threads, snapshots, ..server })
             }

@@ -304,6 +304,7 @@ fn join(
         sessions: join_sessions(transaction, index, sessions, queues)?,
         next_message: MessageId::default(),
         is_new: false,
+        restore_failed: false,
     };
     has_default(&recovered.tenants)?;
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
