@@ -154,6 +154,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-rollbackProject plant", "NOT_FOUND", "no version before"),
     ("root", "-unloadProject", "", "plant"),
     ("root", "-removeProject plant", "", "removed"),
+    ("root", "-addProject zip64:{project} -force", "PROJECT_NAME_INVALID", "begins with no hyphen"),
+    ("root", "-removeProject -- -force", "NOT_FOUND", "'-force'"),
     ("root", "-loadLicense license.lic", "", ""),
     // Modules.
     ("root", "-addModule scale -world action -on raw/# wasm64:AGFzbQEAAAA=", "NOT_A_COMPONENT", ""),
