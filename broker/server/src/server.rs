@@ -344,7 +344,7 @@ impl Server {
         plan: &ListenerPlan,
     ) -> Result<Listener, CertificateError> {
         let tls = self.certificates(config, plan)?;
-        Ok(self.listener_with(tls, config, plan))
+        Ok(self.listener_with(tls, plan))
     }
 
     /// Loads the certificates of a listener with TLS, which are watched from now on.
@@ -358,9 +358,9 @@ impl Server {
         Ok(tls)
     }
 
-    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
+    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, plan: &ListenerPlan) -> Listener {
         let tenant = self.broker.hosting.tenants.default_tenant();
-        let anonymous = anonymous(config);
+        let anonymous = self.broker.core.settings.anonymous;
         Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
     }
 
@@ -405,7 +405,7 @@ impl Server {
             Err(error) => return Err(unusable(plan, &error)),
         };
         // The listener itself has no layers: QUIC has its own TLS.
-        let listener = Arc::new(self.listener_with(None, config, plan));
+        let listener = Arc::new(self.listener_with(None, plan));
         let mut opened = Vec::new();
         for &address in &plan.addresses {
             let address = former.address(plan.name, address);
@@ -766,13 +766,4 @@ fn entropy() -> Entropy {
 
 fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
     StartError::Certificate { listener: plan.name, reason: error.to_string() }
-}
-
-/// Policy for logins without a user name.
-fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
-    match config.anonymous_login() {
-        lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
-        lotmq_config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
-        lotmq_config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
-    }
 }
