@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::metrics;
 use crate::guests::late_code::Compiling;
 use crate::management::broker::Broker;
-use crate::management::sys::{failures, state};
+use crate::management::sys::{certificates_not_read, failures, state};
 
 impl ObservedBroker for Broker {
     /// Not well while nothing can be stored, when a part of the broker has ended or stands still,
@@ -37,6 +37,10 @@ impl ObservedBroker for Broker {
             let listeners =
                 not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
             members.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
+        }
+        let unread = certificates_not_read(self);
+        if !unread.is_empty() {
+            members.insert("certificates_not_read".to_owned(), Value::Array(unread));
         }
         Health { is_well, members }
     }
