@@ -99,6 +99,12 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-restoreRules", "", ""),
     // Routes and their dead letters.
     ("root", "-addRoute DEFINE ROUTE Up WITH TYPE LOOPBACK", "", "added"),
+    (
+        "root",
+        "-addRoute DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        WITH SERVER \"h\"\n        WITH DATABASE \"d\"\n        WITH PASSWORD \"****\"",
+        "ROUTE_SETTINGS_INVALID",
+        "PASSWORD: '****' stands for a password",
+    ),
     ("root", "-listRoutes", "", "Up"),
     ("root", "-connectionStatus", "", "Up"),
     ("root", "-checkRouteConnection Nope", "NOT_FOUND", "Nope"),
