@@ -60,7 +60,7 @@ use crate::management::broker::Broker;
 use crate::management::command;
 use crate::management::command_queue::Commands;
 use crate::management::exposure::Exposure;
-use crate::management::logins::Logins;
+use crate::management::logins::{LoginPace, Logins};
 use crate::management::logs::Logs;
 use crate::management::logs::client_lines::ClientLines;
 use crate::management::managed::Managing as _;
@@ -89,8 +89,8 @@ use lotmq_process::service_manager::ServiceManager;
 use lotmq_process::time_zone::LocalZone;
 use lotmq_process::watchdog::Watchdog;
 
-/// Number of threads that check passwords. One keeps a core busy with 50 checks a second.
-const LOGIN_THREADS: usize = 1;
+/// Threads that check passwords. The patient one keeps a free core busy with 50 checks a second.
+const LOGIN_THREADS: [LoginPace; 2] = [LoginPace::Patient, LoginPace::Prompt];
 
 /// Name of the listener of the health port.
 const HEALTH: &str = "health";
@@ -697,7 +697,7 @@ pub(crate) fn assemble(
         routes,
         route_types: RouteTypes::default(),
     };
-    let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
+    let logins = Logins::start(&LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
         core,
         net: Arc::new(Net::new(context, tenants, watchdog, shards, config.broker.placement)),
