@@ -44,6 +44,7 @@ pub mod built_in;
 mod decide;
 mod directory;
 mod exchange;
+mod imported;
 pub mod limits;
 mod login;
 mod name;
@@ -65,6 +66,7 @@ pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
+pub use imported::ImportedHashError;
 pub use login::{
     AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
     VerifiedLogin,
