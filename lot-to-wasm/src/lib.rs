@@ -77,7 +77,7 @@ pub use connection_string::{ConnectionStringFlaw, connection_string_flaws};
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;
-pub use masked_source::masked_source;
+pub use masked_source::{masked_setting, masked_source};
 pub use passwords::{masked_passwords, passwords};
 pub use route::{SettingPlace, nearest_route_type, route_schema, route_setting, route_template, template_of};
 pub use rule_order::RuleOrder;

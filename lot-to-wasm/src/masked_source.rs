@@ -1,9 +1,9 @@
-//! Sources of definitions without their passwords.
+//! Sources of definitions without their passwords, and such a source that comes back.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::passwords::{MASK, has_login, is_secret_key, masked, passwords};
+use crate::passwords::{MASK, has_login, has_mask, is_secret_key, masked, passwords};
 use crate::source::Source;
 use crate::token::{TokenKind, tokenize_quietly};
 
@@ -14,21 +14,60 @@ use crate::token::{TokenKind, tokenize_quietly};
 /// Costs one pass. In a comment that names a secret, each quoted text is masked.
 #[must_use]
 pub fn masked_source(text: &str) -> Cow<'_, str> {
+    let mut found = Vec::new();
+    each_part(text, |part| match part {
+        SourcePart::Comments(between) => found.extend(in_comments(text, between)),
+        SourcePart::Setting { key, inner } => {
+            found.extend(in_setting(key, text.get(inner.clone()).unwrap_or_default(), inner.start));
+        }
+    });
+    masked(text, found)
+}
+
+/// Name of the first setting of a source that has a mask in the place of its password. Only a
+/// reader who was not shown the password writes such a text.
+#[must_use]
+pub fn masked_setting(text: &str) -> Option<&str> {
+    let mut found = None;
+    each_part(text, |part| {
+        if let SourcePart::Setting { key, inner } = part {
+            let value = text.get(inner).unwrap_or_default();
+            let upper = key.to_ascii_uppercase();
+            let is_secret = is_secret_key(&upper) || upper == "HEADERS";
+            if has_mask(value) || (is_secret && value == MASK) {
+                found = found.or(Some(key));
+            }
+        }
+    });
+    found
+}
+
+/// Part of a source that may hold passwords.
+enum SourcePart<'a> {
+    /// Text between two tokens.
+    Comments(Range<usize>),
+    /// Text of a setting, without its quotation marks.
+    Setting {
+        /// Last word of the line that is no part of a value.
+        key: &'a str,
+        inner: Range<usize>,
+    },
+}
+
+fn each_part<'a>(text: &'a str, mut visit: impl FnMut(SourcePart<'a>)) {
     let source = Source::new(text);
-    let (mut found, mut at) = (Vec::new(), 0);
+    let mut at = 0;
     // Last word of the line that is no part of a value, and the word before this token.
     let (mut key, mut before) = ("", "");
     for token in tokenize_quietly(&source) {
         let (start, end) = (token.span.start as usize, token.span.end as usize);
-        found.extend(in_comments(text, at..start));
+        visit(SourcePart::Comments(at..start));
         at = at.max(end);
-        let word = source.slice(token.span);
+        let word = text.get(start..end).unwrap_or_default();
         match token.kind {
             TokenKind::Text(_) if is_store(before) => {}
             TokenKind::Text(_) => {
-                // Without the quotation marks.
-                let inner = start + 1..end.saturating_sub(1).max(start + 1);
-                found.extend(in_setting(key, text.get(inner.clone()).unwrap_or_default(), inner.start));
+                visit(SourcePart::Setting { key, inner: start + 1..end.saturating_sub(1).max(start + 1) });
             }
             TokenKind::Word if is_store(word) || word.eq_ignore_ascii_case("GET") => {}
             TokenKind::Word => key = word,
@@ -43,8 +82,7 @@ pub fn masked_source(text: &str) -> Cow<'_, str> {
         }
         before = word;
     }
-    found.extend(in_comments(text, at..text.len()));
-    masked(text, found)
+    visit(SourcePart::Comments(at..text.len()));
 }
 
 /// Whether the text behind this word names a stored value.
@@ -79,6 +117,27 @@ fn in_comments(text: &str, between: Range<usize>) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn setting_with_a_mask_is_found() {
+        for (line, expected) in [
+            ("WITH PASSWORD \"****\"", Some("PASSWORD")),
+            ("WITH password '****'", Some("password")),
+            ("WITH PASSWORD GET SECRET \"P\" + '****'", Some("PASSWORD")),
+            ("WITH HEADERS \"****\"", Some("HEADERS")),
+            ("WITH CONNECTION_STRING \"Host=h;Password=****;Database=d\"", Some("CONNECTION_STRING")),
+            ("WITH URL \"postgres://ann:****@h/db\"", Some("URL")),
+            ("WITH PASSWORD \"*****\"", None),
+            ("WITH PASSWORD \"\"", None),
+            ("WITH PASSWORD GET SECRET \"****\"", None),
+            ("WITH USERNAME \"****\"", None),
+            ("-- WITH PASSWORD \"****\"", None),
+        ] {
+            let source =
+                format!("DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        {line}\n");
+            assert_eq!(masked_setting(&source), expected, "{line}");
+        }
+    }
 
     #[test]
     fn literal_passwords_of_a_source_are_masked() {

@@ -14,13 +14,23 @@ const KEYS: [&str; 2] = ["password", "pwd"];
 /// is no password, nor is a mask.
 #[must_use]
 pub fn passwords(text: &str) -> Vec<Range<usize>> {
-    let mut found: Vec<Range<usize>> = of_addresses(text).chain(of_pairs(text)).collect();
+    let mut found: Vec<Range<usize>> = values(text).collect();
     found.retain(|range| {
         let value = &text[range.clone()];
         !(value.is_empty() || value == MASK || (value.starts_with('{') && value.ends_with('}')))
     });
     found.sort_by_key(|range| range.start);
     found
+}
+
+/// Whether a text has a mask in the place of a password.
+pub(crate) fn has_mask(text: &str) -> bool {
+    values(text).any(|range| &text[range] == MASK)
+}
+
+/// Places of passwords, whatever stands there.
+fn values(text: &str) -> impl Iterator<Item = Range<usize>> {
+    of_addresses(text).chain(of_pairs(text))
 }
 
 /// A text with a mask in the place of each password.

@@ -178,6 +178,26 @@ fn publisher_needs_the_right_to_the_target_at_once_and_when_it_is_due() {
 }
 
 #[test]
+fn delayed_messages_of_clients_without_a_user_end_when_such_logins_do() {
+    let data = tempfile::tempdir().unwrap();
+    let start = |anonymous| options().data(data.path()).variable("LOTMQ_ANONYMOUS", anonymous).start();
+    let mut broker = start("true");
+    let of_root = ConnectOptions::v5("root").user("root", "coreflux");
+    for (options, topic) in [(ConnectOptions::v5("nobody"), "valve/nobody"), (of_root, "valve/root")] {
+        let code = publish(&mut broker.connect(&options), &format!("$delayed/3/{topic}"), "1");
+        assert!(!code.is_failure(), "{topic}");
+    }
+    broker.stop();
+    let broker = start("false");
+    let mut all = broker.root("all");
+    all.subscribe_to("valve/#", QoS::AtLeastOnce).unwrap();
+    assert_eq!(next(&mut all).topic, "valve/root");
+    assert!(has_nothing(&broker, &mut all), "the other is discarded");
+    assert_eq!(broker.metric("lotmq_publish_refused_total"), Some(1.0));
+    broker.log().expect("delayed message not published, no permission");
+}
+
+#[test]
 fn too_many_delayed_messages_are_refused_by_owner_and_in_all() {
     let broker = options().variable("LOTMQ_LIMITS_DELAYED_MESSAGES", "4").start();
     let mut nobody = broker.connect(&ConnectOptions::v5("five"));

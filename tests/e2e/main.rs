@@ -90,6 +90,7 @@ mod modules_before;
 mod modules_in_parts;
 mod modules_signed;
 mod modules_tested;
+mod mosquitto_import;
 mod no_connections;
 mod nothing_to_do;
 mod out_of_memory;

@@ -137,11 +137,18 @@ fn certificates_are_replaced_without_restart_and_bad_ones_are_not() {
     broker.log().expect("does not belong to the certificate");
     broker.wait_for_metric("lotmq_certificate_reloads_failed_total", 1.0);
     connect(&broker, &old.context(), "still-old").unwrap();
+    let health = || serde_json::from_str::<serde_json::Value>(&broker.http("/health").body).unwrap();
+    let told = health();
+    assert_eq!(told["status"], "healthy", "{told}");
+    assert_eq!(told["certificates_not_read"][0]["listener"], "mqtts", "{told}");
+    let shown = Program::run(LOTMQ, &["status", "-p", &broker.port()]).unwrap();
+    assert!(shown.stdout.contains("CERTIFICATE FILES THAT CANNOT BE USED"), "{}", shown.stdout);
 
     std::fs::copy(&replacement.key, &signed.key).unwrap();
     // Seen by itself as well, without a signal.
     broker.wait_for_metric("lotmq_certificate_reloads_total", 1.0);
     connect(&broker, &new.context(), "new").unwrap();
+    assert!(health().get("certificates_not_read").is_none());
     let refused = connect(&broker, &old.context(), "old").unwrap_err();
     assert!(refused.to_string().contains("invalid peer certificate"), "{refused}");
     before.ping().unwrap();

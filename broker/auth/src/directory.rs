@@ -119,7 +119,8 @@ impl Directory {
     pub fn restore(&self, accounts: impl IntoIterator<Item = Account>) {
         let mut table = self.accounts.write();
         for account in accounts {
-            table.next_credential_version = table.next_credential_version.max(account.credential_version + 1);
+            table.next_credential_version =
+                table.next_credential_version.max(account.credential_version.saturating_add(1));
             table.details_bytes += account.details_bytes();
             let number = account.number;
             if let Some(before) = table.by_name.insert(Arc::clone(&account.name), Arc::new(account)) {
@@ -316,6 +317,20 @@ impl Directory {
     /// Keeps what SCRAM verifies the password of this login against; the changed account, to be
     /// persisted. `None` when the account has changed meanwhile.
     pub fn keep_verifier(&self, login: &Identity, verifier: ScramVerifier) -> Option<Account> {
+        self.edit_of_login(login, |credential| credential.scram = Some(verifier))
+    }
+
+    /// Keeps a new hash of the password of this login in place of an imported one; the changed
+    /// account, to be persisted. The password is the same, so sessions stay. `None` when the
+    /// account has changed meanwhile.
+    pub fn keep_rehashed(&self, login: &Identity, rehashed: Credential) -> Option<Account> {
+        self.edit_of_login(login, |credential| {
+            let scram = credential.scram.take();
+            *credential = rehashed.with_scram(scram);
+        })
+    }
+
+    fn edit_of_login(&self, login: &Identity, change: impl FnOnce(&mut Credential)) -> Option<Account> {
         let user = login.user.as_ref()?;
         let mut table = self.accounts.write();
         let version = table.by_name.get(user)?.credential_version;
@@ -323,7 +338,7 @@ impl Directory {
             return None;
         }
         let kept = table.edit(user, AccountRoom::Whole, |account| {
-            account.credential.scram = Some(verifier);
+            change(&mut account.credential);
             Ok(())
         });
         kept.ok()

@@ -45,6 +45,7 @@ pub mod built_in;
 mod decide;
 mod directory;
 mod exchange;
+mod imported;
 pub mod limits;
 mod login;
 mod name;
@@ -67,6 +68,7 @@ pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
+pub use imported::ImportedHashError;
 pub use login::{
     AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
     VerifiedLogin,

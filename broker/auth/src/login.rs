@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::attempts::AttemptKey;
-use crate::password::Credential;
+use crate::password::{Credential, PasswordCost};
 use crate::peer::{Peer, Source};
 use crate::scram::ScramVerifier;
 
@@ -195,6 +195,8 @@ pub struct PendingLogin {
     pub(crate) password: Zeroizing<Vec<u8>>,
     /// Salt for a SCRAM verifier, where one is wanted and not there yet.
     pub(crate) scram_salt: Option<[u8; 16]>,
+    /// Cost of a new hash, where an imported one is to be replaced.
+    pub(crate) rehash_cost: Option<PasswordCost>,
 }
 
 impl PendingLogin {
@@ -213,6 +215,7 @@ impl PendingLogin {
             is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
+            rehash_cost: None,
         }
     }
 
@@ -231,6 +234,7 @@ impl PendingLogin {
             is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
+            rehash_cost: None,
         }
     }
 
@@ -245,7 +249,9 @@ impl PendingLogin {
         let is_right = self.credential.verify(&self.password) && self.is_known;
         let salt = self.scram_salt.filter(|_| is_right);
         let scram = salt.map(|salt| ScramVerifier::new(&self.password, salt));
-        VerifiedLogin { is_right, pending: self, scram }
+        // Made of wrong passwords as well, so that the time does not tell imported accounts apart.
+        let rehashed = self.rehash_cost.and_then(|cost| Credential::hash(&self.password, cost).ok());
+        VerifiedLogin { is_right, pending: self, scram, rehashed: rehashed.filter(|_| is_right) }
     }
 }
 
@@ -262,6 +268,7 @@ pub struct VerifiedLogin {
     pub(crate) pending: PendingLogin,
     pub(crate) is_right: bool,
     scram: Option<ScramVerifier>,
+    rehashed: Option<Credential>,
 }
 
 impl VerifiedLogin {
@@ -269,6 +276,12 @@ impl VerifiedLogin {
     /// [`Directory::keep_verifier`](crate::Directory::keep_verifier).
     pub fn take_verifier(&mut self) -> Option<ScramVerifier> {
         self.scram.take()
+    }
+
+    /// A new hash of the password, which was right, in place of an imported one; for
+    /// [`Directory::keep_rehashed`](crate::Directory::keep_rehashed).
+    pub fn take_rehashed(&mut self) -> Option<Credential> {
+        self.rehashed.take()
     }
 }
 

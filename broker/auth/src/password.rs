@@ -1,4 +1,5 @@
-//! Passwords: Argon2id hashes as PHC strings. Computation only; the caller chooses the thread.
+//! Passwords: Argon2id hashes as PHC strings, and imported hashes until the first login.
+//! Computation only; the caller chooses the thread.
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::DEFAULT_ROOT_PASSWORD;
+use crate::imported::{self, ImportedHash, ImportedHashError};
 use crate::limits::{ARGON2_MEMORY_KIB, ARGON2_PASSES};
 use crate::scram::ScramVerifier;
 
@@ -15,7 +17,7 @@ use crate::scram::ScramVerifier;
 /// fresh installation.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`.
+    /// `$argon2id$v=19$m=…,t=…,p=…$<salt>$<hash>`, or an imported hash.
     phc: String,
     /// Whether the password is [`DEFAULT_ROOT_PASSWORD`]; known because it is noted when the
     /// password is set.
@@ -48,6 +50,21 @@ impl Credential {
         }
     }
 
+    /// Takes over a hash of mosquitto: `$6$…` or `$7$…`. The first login with the password
+    /// [replaces](crate::Directory::keep_rehashed) it.
+    ///
+    /// # Errors
+    /// [`PasswordError::Imported`].
+    pub fn from_imported(hash: &str) -> Result<Credential, PasswordError> {
+        ImportedHash::read(hash)?;
+        Ok(Credential { phc: hash.to_owned(), is_default: false, scram: None })
+    }
+
+    /// Whether this is an imported hash.
+    pub(crate) fn is_imported(&self) -> bool {
+        imported::is_imported(&self.phc)
+    }
+
     /// Restores a stored credential: the PHC string and [`is_default`](Credential::is_default).
     ///
     /// Not checked again: a damaged string verifies nothing.
@@ -77,9 +94,12 @@ impl Credential {
         Credential { scram, ..self }
     }
 
-    /// Whether `password` is the right one. As slow as [`Credential::hash`]; compares in constant
-    /// time. A damaged PHC string verifies nothing.
+    /// Whether `password` is the right one. As slow as [`Credential::hash`], unless the hash is
+    /// imported; compares in constant time. A damaged PHC string verifies nothing.
     pub fn verify(&self, password: &[u8]) -> bool {
+        if self.is_imported() {
+            return ImportedHash::read(&self.phc).is_ok_and(|hash| hash.verify(password));
+        }
         let Ok(hash) = PasswordHash::new(&self.phc) else { return false };
         // The cost is that of the string, not that of this value.
         Argon2::default().verify_password(password, &hash).is_ok()
@@ -140,6 +160,9 @@ pub enum PasswordError {
     /// The text is not a PHC string of Argon2id.
     #[error("the text is no argon2id hash in PHC form")]
     NotArgon2id,
+    /// The text is no imported hash.
+    #[error(transparent)]
+    Imported(#[from] ImportedHashError),
 }
 
 #[cfg(test)]

@@ -29,6 +29,13 @@ pub trait LogArchive: Send + Sync {
     /// # Errors
     /// See [`ImportError`]; nothing has changed then.
     fn stage(&self, input: &mut dyn Read) -> Result<Box<dyn StagedLog>, ImportError>;
+
+    /// Notes that the broker has started on this log, which may have been restored. Until then, the
+    /// next start goes back to the former log.
+    ///
+    /// # Errors
+    /// When that cannot be noted.
+    fn started_well(&self) -> io::Result<()>;
 }
 
 impl dyn LogArchive + '_ {

@@ -7,6 +7,12 @@
 //! Invariant: a [`Decoder`] never panics and never allocates more than the bytes it was given,
 //! whatever they are. Not here: checksums and versions (`table`, and `log::chunk` of the store).
 
+/// Highest stored number of a message, a session or a credential. New numbers continue behind the
+/// stored ones, so a higher one would make them start again.
+///
+/// A broker that counts a million a second gets there after 146,000 years.
+pub const NUMBER_MAX: u64 = 1 << 62;
+
 /// Bytes that no writer of ours can have produced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {0}")]
@@ -138,6 +144,22 @@ impl<'a> Decoder<'a> {
     /// Eight bytes, big-endian.
     pub fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    /// Eight bytes of a number that new ones continue behind; at most [`NUMBER_MAX`].
+    pub fn number(&mut self) -> Result<u64, Malformed> {
+        let number = self.u64()?;
+        self.reachable(number)
+    }
+
+    /// A varint that new numbers continue behind; at most [`NUMBER_MAX`].
+    pub fn varint_number(&mut self) -> Result<u64, Malformed> {
+        let number = self.varint()?;
+        self.reachable(number)
+    }
+
+    fn reachable(&self, number: u64) -> Result<u64, Malformed> {
+        if number <= NUMBER_MAX { Ok(number) } else { Err(self.malformed()) }
     }
 
     /// A varint; an encoding that exceeds 64 bits is refused.

@@ -38,6 +38,18 @@ impl TenantId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// Bits of the number below those of the node.
+    const BITS: u32 = 48;
+
+    /// Session of a number that was written; `None` for one that no node reaches. Numbers after it
+    /// would become those of the next node.
+    pub fn from_number(number: u64) -> Option<Self> {
+        let count = number & ((1 << Self::BITS) - 1);
+        (count <= 1 << (Self::BITS - 1)).then_some(Self(number))
+    }
+}
+
 /// A message's number; it grows from message to message, also across restarts.
 ///
 /// Taken from [`Ids::next_message`]. The queue of a session is ordered by it. Retained
@@ -143,6 +155,20 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn session_number_at_the_end_of_its_node_is_refused() {
+        for (number, is_taken) in [
+            (1, true),
+            (0xFFFF_0000_0000_0001, true),
+            (1 << 47, true),
+            ((1 << 47) + 1, false),
+            (0x0001_FFFF_FFFF_FFFF, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(SessionId::from_number(number).is_some(), is_taken, "{number:x}");
+        }
+    }
 
     #[test]
     fn memberships_are_small_and_come_back_from_their_numbers() {

@@ -292,20 +292,20 @@ impl<'a> Record<'a> {
         let record = match d.u8()? {
             MESSAGE => return Self::decode_message(decoder),
             DELIVERIES => {
-                let id = MessageId(d.varint()?);
+                let id = MessageId(d.varint_number()?);
                 // Whether the list goes on: whoever reads it sees that.
                 d.flag()?;
                 return Ok(Self::Deliveries { id, deliveries: deliveries(decoder)? });
             }
-            DEQUEUE => Self::Dequeue { session: session(d)?, message: MessageId(d.varint()?) },
+            DEQUEUE => Self::Dequeue { session: session(d)?, message: MessageId(d.varint_number()?) },
             INFLIGHT => Self::Inflight {
                 session: session(d)?,
-                message: MessageId(d.varint()?),
+                message: MessageId(d.varint_number()?),
                 packet_id: packet_id(d)?,
             },
             PUBREC => Self::Pubrec {
                 session: session(d)?,
-                message: MessageId(d.varint()?),
+                message: MessageId(d.varint_number()?),
                 packet_id: packet_id(d)?,
             },
             PUBCOMP => Self::Pubcomp { session: session(d)?, packet_id: packet_id(d)? },
@@ -319,7 +319,7 @@ impl<'a> Record<'a> {
 
     fn decode_message(mut decoder: Decoder<'a>) -> Result<Self, Malformed> {
         let d = &mut decoder;
-        let id = MessageId(d.varint()?);
+        let id = MessageId(d.varint_number()?);
         let flags = d.u8()?;
         let body = if flags & FLAG_EXTERNAL != 0 {
             Body::External { len: d.varint()?, crc: d.u32()? }

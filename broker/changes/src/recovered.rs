@@ -51,6 +51,9 @@ pub struct Recovered {
     pub next_message: MessageId,
     /// Whether the store was empty: the first start on this directory.
     pub is_new: bool,
+    /// Whether these are the contents of the store before a restore, because the broker did not
+    /// start on the restored one.
+    pub restore_failed: bool,
 }
 
 impl Recovered {
@@ -78,6 +81,7 @@ impl Recovered {
             meta: Vec::new(),
             next_message: self.next_message,
             is_new: self.is_new,
+            restore_failed: self.restore_failed,
         }
     }
 }

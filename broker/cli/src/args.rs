@@ -6,6 +6,7 @@ use crate::backup::BackupArgs;
 use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::cmd::CmdArgs;
+use crate::cmd::import::TakeOverArgs;
 use crate::compile::CompileArgs;
 use crate::completion::CompletionArgs;
 use crate::config_show::ConfigArgs;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Store(StoreArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Import(TakeOverArgs),
     #[command(alias = "completions")]
     Completion(CompletionArgs),
     Man(ManArgs),

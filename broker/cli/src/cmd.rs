@@ -1,5 +1,6 @@
 //! `lotmq cmd`: sends a `$SYS` command and shows the reply.
 
+pub(crate) mod import;
 mod render;
 
 use std::ffi::OsString;

@@ -117,6 +117,7 @@ fn main() -> ExitCode {
         Command::Store(args) => store::store(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
+        Command::Import(args) => cmd::import::import(&args),
         Command::Completion(args) => completion::completion(&args, &mut Cli::command()),
         Command::Man(args) => man::man(&args, Cli::command()),
         Command::Service(args) => service::service(&args),

@@ -54,7 +54,7 @@ warns and uses UTC. Container images seldom have `/etc/localtime`. The package `
 
 ## From mosquitto
 
-lotmq reads no `mosquitto.conf`. Its options have these keys here:
+`lotmq import mosquitto FILE` makes a `lotmq.toml` of a `mosquitto.conf` ([Move from mosquitto](mosquitto.md)). Its options have these keys here:
 
 | mosquitto.conf | lotmq |
 |---|---|

@@ -342,10 +342,12 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
         let message = Message::new(0, parts);
         let publisher = delayed_publisher(&row);
         let room = context.delayed.recovered_room(tenant, &publisher, message.size());
+        let may_connect = publisher.may_connect(context.core.settings.anonymous);
         context.delayed.add(DelayedMessage {
             tenant: Arc::clone(tenant),
             message,
             publisher,
+            may_connect,
             origin: None,
             due: DelayedPlace { at: Time::from_millis(row.due_at_ms), id: row.id },
             is_stored: true,

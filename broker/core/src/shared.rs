@@ -9,7 +9,7 @@ mod slots;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::Identity;
+use lotmq_auth::{AnonymousLogin, Identity};
 use lotmq_changes::{Ids, Log};
 use lotmq_config::{Authority, Config, Limits, OnFull, SessionExpiryMax, TopicPrefix};
 use lotmq_session::SessionExpiry;
@@ -131,6 +131,8 @@ pub struct Entropy {
 /// Settings of the data path from the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Policy for logins without a user name.
+    pub anonymous: AnonymousLogin,
     /// Longest time for which a session outlives its connection.
     pub session_expiry_max: SessionExpiry,
     /// Longest time for which an anonymous session outlives its connection; not longer than the
@@ -160,6 +162,11 @@ impl Settings {
         };
         let session_expiry_max = expiry(limits.session_expiry_max);
         Self {
+            anonymous: match config.anonymous_login() {
+                lotmq_config::AnonymousLogin::Off => AnonymousLogin::Refused,
+                lotmq_config::AnonymousLogin::LoopbackOnly => AnonymousLogin::FromLoopback,
+                lotmq_config::AnonymousLogin::Everywhere => AnonymousLogin::FromEverywhere,
+            },
             session_expiry_max,
             anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
             takes_discouraged: config.mqtt.control_characters,

@@ -11,7 +11,7 @@ pub(crate) use lists::BatchLists;
 use crate::{
     BorrowedMessage, Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
     Severity, SourcePlace, Writer,
-    functions::{kept, may_write},
+    functions::{kept, may_keep, may_write},
     limits,
 };
 use std::sync::Arc;
@@ -164,17 +164,16 @@ impl Written {
     fn add(&self, effect: &Described<'_>, output: &mut RunOutput) -> Option<RunOutcome> {
         let Described { kind, head, body, place } = *effect;
         let writer = self.writer;
-        let is_write = kind <= FORGET;
-        if is_write {
-            let message = match kind {
-                FORGET => kept(head, &[]),
-                KEEP => kept(head, body),
-                _ => {
-                    let (qos, retain) = flags(kind)?;
-                    BorrowedMessage { qos, retain, ..BorrowedMessage::new(head, body) }
-                }
-            };
-            may_write(&self.grants, &*self.services, &self.run, &message).ok()?;
+        let (grants, services, run) = (&self.grants, &*self.services, &self.run);
+        match kind {
+            KEEP => may_keep(grants, services, run, &kept(head, body)).ok()?,
+            FORGET => may_keep(grants, services, run, &kept(head, &[])).ok()?,
+            publish if publish < KEEP => {
+                let (qos, retain) = flags(publish)?;
+                let message = BorrowedMessage { qos, retain, ..BorrowedMessage::new(head, body) };
+                may_write(grants, services, run, &message).ok()?;
+            }
+            _ => {}
         }
         match kind {
             KEEP => output.keep(writer, head, body).ok()?,

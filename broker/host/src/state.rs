@@ -162,6 +162,9 @@ impl RunState {
         let bounds = self.services.message_bounds();
         let what_is_wrong = match lotmq_router::topic_name_valid(topic) {
             Err(error) => error.to_string(),
+            Ok(_) if bounds.include_topic(topic) => {
+                "no value is kept below `$delayed/`: the topic needs no delay".to_owned()
+            }
             Ok(_) => format!(
                 "it has {} bytes and {} levels, of at most {} and {}",
                 topic.len(),

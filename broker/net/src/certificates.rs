@@ -141,6 +141,8 @@ pub struct ListenerTls {
     authorities_generation: AtomicU64,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
+    /// Reason why the files that were read last replaced nothing.
+    fault: Mutex<Option<String>>,
     end: Mutex<End>,
 }
 
@@ -223,6 +225,7 @@ impl ListenerTls {
             authorities,
             authorities_generation,
             seen,
+            fault: Mutex::default(),
             end,
         })
     }
@@ -297,11 +300,13 @@ impl ListenerTls {
                     self.authorities_generation.fetch_add(1, Ordering::Release);
                 }
                 *self.end.lock() = End { at_ms: ends_at_ms, told: None };
+                *self.fault.lock() = None;
                 counters.certificate_reloads.add(1);
                 info!(listener = self.listener, "certificate replaced");
             }
             Err(error) => {
                 counters.certificate_reloads_failed.add(1);
+                *self.fault.lock() = Some(error.to_string());
                 error!(listener = self.listener, %error, "certificate not replaced; the former one stays");
             }
         }
@@ -473,6 +478,13 @@ impl Certificates {
         self.listeners.lock().iter().map(|tls| (tls.listener(), tls.ends_at_ms())).collect()
     }
 
+    /// Listeners that still use files which were replaced since, with the reason why the present
+    /// files cannot be used.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let listeners = self.listeners.lock();
+        listeners.iter().filter_map(|tls| Some((tls.listener(), tls.fault.lock().clone()?))).collect()
+    }
+
     /// Makes the next [`Certificates::check`] look at the files, whatever the time.
     pub fn request_check(&self) {
         self.is_wanted.store(true, Ordering::Release);
@@ -575,6 +587,34 @@ mod tests {
             certificates.check(&Counters::default());
             assert_eq!(certificates.open_keys.lock().get(&key).copied(), is_open.then_some(mode), "{mode:o}");
         }
+    }
+
+    #[test]
+    fn emptied_authorities_are_a_fault_of_the_listener_and_admit_nobody() {
+        let (folder, certificate, key) = files();
+        let authorities = folder.path().join("authorities.pem");
+        let (authority, other) = (signed().0, signed().0);
+        replace(&authorities, &authority);
+        let mut tls = Tls::default();
+        (tls.key, tls.client_ca) = (Some(key), Some(authorities.clone()));
+        let load = || ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Required, &[]);
+        let certificates = Certificates::default();
+        certificates.add(&Arc::new(load().unwrap()));
+        let look = |text: &str| {
+            replace(&authorities, text);
+            certificates.request_check();
+            certificates.check(&Counters::default());
+            (certificates.faults(), certificates.authorities_generation())
+        };
+        for emptied in ["", "# authorities\n"] {
+            let (faults, generation) = look(emptied);
+            assert_eq!(generation, 0, "the former authorities stay");
+            assert_eq!(faults.len(), 1);
+            let (listener, reason) = &faults[0];
+            assert!(*listener == "mqtts" && reason.contains("authorities.pem"), "{faults:?}");
+            assert!(load().is_err(), "a start is refused");
+        }
+        assert_eq!(look(&other), (Vec::new(), 1));
     }
 
     #[test]

@@ -61,6 +61,12 @@ pub(crate) const BACKUP_MEMBERS_MAX: usize = 16;
 /// Bytes of the manifest of a backup; it has about 2 KiB.
 pub(crate) const BACKUP_DOCUMENT_BYTES_MAX: u64 = 1 << 20;
 
+/// Most bytes of a text in the manifest of a backup, which people read.
+pub(crate) const BACKUP_TEXT_BYTES_MAX: usize = 128;
+
+/// Most entries of a list in the manifest of a backup. The longest one names some 20 tables.
+pub(crate) const BACKUP_LIST_MAX: usize = 64;
+
 /// Unpacked bytes of a backup in a command. A packet holds 12 MiB, and stores shrink to a tenth.
 pub(crate) const RESTORE_UNPACKED_BYTES_MAX: u64 = 1 << 30;
 

@@ -2,8 +2,12 @@
 //!
 //! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and
 //! delay nobody else. Waiting logins take turns by address and by user ([`fair_queue`]). Every
-//! second turn goes to a login from a place where its user has logged in before. The threads get
-//! the processor time that others leave: a password guesser keeps them busy all the time.
+//! second turn goes to a login from a place where its user has logged in before.
+//!
+//! A patient thread gets the processor time that others leave: a password guesser keeps it busy all
+//! the time. On a machine whose cores are all busy, a check there takes ten times as long as at the
+//! usual priority. So a prompt thread has the usual priority, and rests nine times as long as each
+//! check has computed.
 //!
 //! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to
 //! wait before a password is looked at at all (`lotmq_auth`).
@@ -23,6 +27,7 @@ use tracing::{error, warn};
 pub(crate) use check::check;
 use fair_queue::FairQueue;
 
+use lotmq_process::clock::thread_cpu;
 use lotmq_process::limits::ROUND_SILENCE_MAX;
 
 /// Check of a password.
@@ -96,22 +101,31 @@ impl State {
     }
 }
 
+/// LoginPace of a thread that checks passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginPace {
+    /// Works all the time, at a low priority.
+    Patient,
+    /// Works a tenth of the time, at the usual priority.
+    Prompt,
+}
+
 impl Logins {
-    /// Starts `threads` threads for `waiting_max` checks, and for as many from where their users
-    /// are known.
+    /// Starts a thread for each pace, for `waiting_max` checks, and for as many from where their
+    /// users are known.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub fn start(threads: usize, waiting_max: usize, pulses: &Heartbeats) -> std::io::Result<Self> {
+    pub fn start(paces: &[LoginPace], waiting_max: usize, pulses: &Heartbeats) -> std::io::Result<Self> {
         let queue = || FairQueue::new(waiting_max);
         let state = State { familiar: queue(), others: queue(), is_turn_of_others: false, is_over: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        for number in 0..threads {
+        for (number, &pace) in paces.iter().enumerate() {
             let shared = Arc::clone(&shared);
             let pulse = pulses.add(format!("password thread {number}"), ROUND_SILENCE_MAX);
             std::thread::Builder::new()
                 .name(format!("login-{number}"))
-                .spawn(move || work(&shared, &pulse))?;
+                .spawn(move || work(&shared, pace, &pulse))?;
         }
         Ok(Self(shared))
     }
@@ -126,7 +140,8 @@ impl Logins {
     /// Queues a check for one of the threads.
     pub fn add(&self, origin: LoginOrigin, check: Check) {
         let displaced = self.0.state.lock().put((origin, check));
-        self.0.changed.notify_one();
+        // A thread that rests takes nothing.
+        self.0.changed.notify_all();
         if let Some(check) = displaced {
             (check.give_up)(GivenUp::Displaced);
         }
@@ -146,30 +161,44 @@ impl Drop for Logins {
     }
 }
 
-/// Niceness of the threads, for a tenth of the share of a thread that serves messages. With less,
-/// nobody could log in on a machine whose cores are all busy.
+/// Niceness of a patient thread, for a tenth of the share of a thread that serves messages. With
+/// less, nobody could log in on a machine whose cores are all busy.
 const NICE: i32 = 10;
 
-fn work(shared: &Shared, pulse: &Heartbeat) {
+/// Rest of a prompt thread, in processor times of the check before. So it takes a tenth of a core
+/// at most, as a patient thread does on a busy one.
+const REST: u32 = 9;
+
+fn work(shared: &Shared, pace: LoginPace, pulse: &Heartbeat) {
     // On Linux this is that of the calling thread; lowering it is always allowed.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    if pace == LoginPace::Patient
+        && let Err(error) = rustix::process::setpriority_process(None, NICE)
+    {
         warn!(%error, "passwords are checked with the same priority as everything else");
     }
-    while let Some(Check { run, give_up, .. }) = next(shared, pulse) {
+    let mut rests_until = Instant::now();
+    while let Some(Check { run, give_up, .. }) = next(shared, rests_until, pulse) {
         pulse.begins(Instant::now());
+        let before = thread_cpu();
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             error!("the check of a password ended by a panic");
             give_up(GivenUp::Panicked);
         }
+        if pace == LoginPace::Prompt {
+            rests_until = Instant::now() + thread_cpu().saturating_sub(before) * REST;
+        }
     }
 }
 
-/// Waits for the next check; `None` when there are no more and will be none.
-fn next(shared: &Shared, pulse: &Heartbeat) -> Option<Check> {
+/// Waits for the next check, and for the end of a rest; `None` when there are no more and will be
+/// none.
+fn next(shared: &Shared, rests_until: Instant, pulse: &Heartbeat) -> Option<Check> {
     let mut state = shared.state.lock();
     loop {
         let mut displaced = Vec::new();
-        let check = state.take(&mut displaced);
+        let now = Instant::now();
+        let is_resting = now < rests_until && !state.is_over;
+        let check = if is_resting { None } else { state.take(&mut displaced) };
         if !displaced.is_empty() {
             MutexGuard::unlocked(&mut state, || {
                 displaced.into_iter().for_each(|check| (check.give_up)(GivenUp::Displaced));
@@ -181,13 +210,15 @@ fn next(shared: &Shared, pulse: &Heartbeat) -> Option<Check> {
         if state.is_over {
             return None;
         }
-        shared.changed.wait_until(&mut state, pulse.waits_one_beat(Instant::now()));
+        let beat = pulse.waits_one_beat(Instant::now());
+        shared.changed.wait_until(&mut state, if is_resting { beat.min(rests_until) } else { beat });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Sender, channel, sync_channel};
+    use std::time::Duration;
 
     use super::*;
 
@@ -204,7 +235,7 @@ mod tests {
 
     #[test]
     fn panic_in_a_login_check_is_reported_and_other_checks_continue() {
-        let logins = Logins::start(1, 10, &Heartbeats::default()).unwrap();
+        let logins = Logins::start(&[LoginPace::Patient], 10, &Heartbeats::default()).unwrap();
         let (sender, receiver) = channel();
         logins.add(origin(1, 1), check(|| panic!("on purpose"), &sender));
         let checked = sender.clone();
@@ -215,8 +246,39 @@ mod tests {
     }
 
     #[test]
+    fn prompt_thread_rests_nine_times_as_long_as_its_check_has_computed() {
+        let logins = Logins::start(&[LoginPace::Prompt], 10, &Heartbeats::default()).unwrap();
+        let (sender, receiver) = channel();
+        let (ended, ends) = channel();
+        let compute = move || {
+            let begun = thread_cpu();
+            while thread_cpu().saturating_sub(begun) < Duration::from_millis(20) {}
+            ended.send(Instant::now()).unwrap();
+        };
+        logins.add(origin(1, 1), check(compute.clone(), &sender));
+        logins.add(origin(2, 2), check(compute, &sender));
+        let first = ends.recv().unwrap();
+        assert!(ends.recv().unwrap() - first >= Duration::from_millis(180 + 20));
+        drop((logins, sender));
+        assert_eq!(receiver.iter().count(), 0);
+    }
+
+    #[test]
+    fn check_at_the_usual_priority_passes_one_that_takes_long() {
+        let paces = [LoginPace::Patient, LoginPace::Prompt];
+        let logins = Logins::start(&paces, 10, &Heartbeats::default()).unwrap();
+        let (sender, receiver) = channel();
+        let (go, may_go) = sync_channel::<()>(0);
+        logins.add(origin(1, 1), check(move || may_go.recv().unwrap(), &sender));
+        let checked = sender.clone();
+        logins.add(origin(2, 2), check(move || checked.send("checked".to_owned()).unwrap(), &sender));
+        assert_eq!(receiver.recv().unwrap(), "checked");
+        go.send(()).unwrap();
+    }
+
+    #[test]
     fn a_check_from_elsewhere_is_not_behind_a_flood_and_takes_its_place() {
-        let logins = Logins::start(1, 100, &Heartbeats::default()).unwrap();
+        let logins = Logins::start(&[LoginPace::Patient], 100, &Heartbeats::default()).unwrap();
         let (sender, receiver) = channel();
         let (begun, has_begun) = sync_channel(0);
         let (go, may_go) = sync_channel::<()>(0);

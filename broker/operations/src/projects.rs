@@ -319,11 +319,13 @@ pub(crate) fn fingerprint(digest: &[u8]) -> String {
     digits.chars().take(FINGERPRINT_CHARS).collect()
 }
 
-/// Whether a project may have this name: a level of a topic that every file system takes.
+/// Whether a project may have this name: a level of a topic that every file system takes, and no
+/// option of a command.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= crate::limits::PROJECT_NAME_BYTES_MAX
         && name.trim() == name
+        && !name.starts_with('-')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' '))
         && !matches!(name, "." | "..")
 }

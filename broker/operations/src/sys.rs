@@ -28,7 +28,7 @@ mod users;
 
 pub(crate) use bridges::note_state;
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
-pub use condition::{condition, failures, login_waits, state};
+pub use condition::{certificates_not_read, condition, failures, login_waits, state};
 pub(crate) use definition::{ChangedTopic, installed_topics, removed_topics, retained_topics};
 pub(crate) use documents::config as config_json;
 pub use periodic::start;

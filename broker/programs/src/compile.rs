@@ -207,6 +207,9 @@ impl CompiledDefinition {
     /// [`DeployError::RouteSettings`].
     pub fn check_settings(&self, guests: &Guests, config: &Config) -> Result<(), DeployError> {
         let Some(route) = self.new.facts.route.as_deref() else { return Ok(()) };
+        if let Some(reason) = refused_routes::masked(&self.new.source) {
+            return Err(DeployError::RouteSettings(reason));
+        }
         let of_guest = match &self.code {
             Code::Route(code) => refused_routes::refusal(code, guests, (route, self.new.owner.as_ref())),
             Code::Executor(_)

@@ -1,4 +1,5 @@
-//! Routes that their guest refuses to run, as far as that is known by what it has said of itself.
+//! Routes that their guest refuses to run, as far as that is known by what it has said of itself,
+//! and routes that would not do what they say.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,15 @@ pub(super) fn refusal(
     let route = described_routes::canonical(route, kind.as_deref());
     let refused = |described: &Description| route_drivers::refusal(described, &route, of_module.as_deref());
     code.described(guests, refused).flatten()
+}
+
+/// Reason why the text of a route is refused that has a mask in the place of a password. A reader
+/// who may not see the password has sent it back, and the mask would become the password.
+pub(super) fn masked(source: &str) -> Option<String> {
+    let setting = lot_to_wasm::masked_setting(source)?;
+    Some(format!(
+        "{setting}: '****' stands for a password that you were not shown. Write the password again, or GET SECRET \"NAME\""
+    ))
 }
 
 /// Reason why a route is not for the messages of this broker: `MQTT_CONFIG` names a port of this

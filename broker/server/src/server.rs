@@ -65,7 +65,7 @@ use lotmq_operations::broker::Broker;
 use lotmq_operations::command;
 use lotmq_operations::command_queue::Commands;
 use lotmq_operations::exposure::Exposure;
-use lotmq_operations::logins::Logins;
+use lotmq_operations::logins::{LoginPace, Logins};
 use lotmq_operations::logs::Logs;
 use lotmq_operations::logs::client_lines::ClientLines;
 use lotmq_operations::managed::Managing as _;
@@ -90,8 +90,8 @@ use lotmq_programs::route_types::RouteTypes;
 use lotmq_programs::routes::Routes;
 use lotmq_programs::{GuestBrokerHooks, GuestSink, Hosting, ThreadGuests};
 
-/// Number of threads that check passwords. One keeps a core busy with 50 checks a second.
-const LOGIN_THREADS: usize = 1;
+/// Threads that check passwords. The patient one keeps a free core busy with 50 checks a second.
+const LOGIN_THREADS: [LoginPace; 2] = [LoginPace::Patient, LoginPace::Prompt];
 
 /// Name of the listener of the health port.
 const HEALTH: &str = "health";
@@ -245,12 +245,13 @@ impl Server {
         }
         let listeners = Arc::new(OnceLock::new());
         let watchdog = Arc::<Watchdog>::default();
-        let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;
+        let options = StoreOptions { is_start: true, ..store_options(config, &watchdog.pulses) };
+        let (store, recovered) = Store::open(options, on_commit(&listeners))?;
         losses::tell_quarantined(&recovered.quarantined);
+        let report = former.report.clone().or_else(|| restart::interrupted(&recovered));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
-        let surroundings =
-            Surroundings::of_machine(config, shards, watchdog, former.report.clone(), &recovered.meta)?;
+        let surroundings = Surroundings::of_machine(config, shards, watchdog, report, &recovered.meta)?;
         let (broker, recovered) = assemble(config, store, surroundings, recovered)?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker.net));
@@ -302,6 +303,7 @@ impl Server {
         let begun = server.listen(config, former).and_then(|()| Ok(cold_start::start(&server.broker)?));
         match begun {
             Ok(threads) => {
+                restart::started_well(&*server.broker.hosting.archive);
                 let snapshots = SnapshotSocket::start(config, &server.broker.hosting.archive);
                 Ok(Self { cold_start: threads, snapshots, ..server })
             }
@@ -343,7 +345,7 @@ impl Server {
         plan: &ListenerPlan,
     ) -> Result<Listener, CertificateError> {
         let tls = self.certificates(config, plan)?;
-        Ok(self.listener_with(tls, config, plan))
+        Ok(self.listener_with(tls, plan))
     }
 
     /// Loads the certificates of a listener with TLS, which are watched from now on.
@@ -357,9 +359,9 @@ impl Server {
         Ok(tls)
     }
 
-    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
+    fn listener_with(&self, tls: Option<Arc<ListenerTls>>, plan: &ListenerPlan) -> Listener {
         let tenant = self.broker.hosting.tenants.default_tenant();
-        let anonymous = anonymous(config);
+        let anonymous = self.broker.core.settings.anonymous;
         Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
     }
 
@@ -404,7 +406,7 @@ impl Server {
             Err(error) => return Err(unusable(plan, &error)),
         };
         // The listener itself has no layers: QUIC has its own TLS.
-        let listener = Arc::new(self.listener_with(None, config, plan));
+        let listener = Arc::new(self.listener_with(None, plan));
         let mut opened = Vec::new();
         for &address in &plan.addresses {
             let address = former.address(plan.name, address);
@@ -696,7 +698,7 @@ pub(crate) fn assemble(
         routes,
         route_types: RouteTypes::default(),
     };
-    let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
+    let logins = Logins::start(&LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
         core,
         net: Arc::new(Net::new(context, tenants, watchdog, shards, config.broker.placement)),
@@ -765,13 +767,4 @@ fn entropy() -> Entropy {
 
 fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
     StartError::Certificate { listener: plan.name, reason: error.to_string() }
-}
-
-/// Policy for logins without a user name.
-fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
-    match config.anonymous_login() {
-        lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,
-        lotmq_config::AnonymousLogin::LoopbackOnly => lotmq_auth::AnonymousLogin::FromLoopback,
-        lotmq_config::AnonymousLogin::Everywhere => lotmq_auth::AnonymousLogin::FromEverywhere,
-    }
 }

@@ -123,4 +123,8 @@ impl LogArchive for Store {
     fn stage(&self, input: &mut dyn Read) -> Result<Box<dyn StagedLog>, ImportError> {
         Ok(Box::new(self.stage(input)?))
     }
+
+    fn started_well(&self) -> std::io::Result<()> {
+        self.started_well()
+    }
 }

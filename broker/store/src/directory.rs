@@ -1,5 +1,7 @@
 //! The data directory: free space, write permission and the lock that keeps a second process out.
 
+pub(crate) mod trial;
+
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -13,6 +15,9 @@ use crate::limits::{FREE_BYTES_AT_START_MIN, FREE_BYTES_MIN};
 
 /// Name of the database file within the data directory.
 pub(crate) const DATABASE_FILE: &str = "lotmq.redb";
+
+/// Second name of the store that a restore replaced last.
+pub(crate) const BEFORE_FILE: &str = "lotmq.redb.before-restore";
 
 /// Name of the file that is made of a backup.
 pub(crate) const STAGED_FILE: &str = "lotmq.redb.restore";

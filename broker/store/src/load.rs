@@ -115,9 +115,9 @@ pub(crate) fn check_schema(database: &Database) -> Result<(), LoadError> {
 /// Numbers of sessions that `from` has reserved are reserved in `to`, too.
 pub(crate) fn carry_reserve(from: &ReadTransaction, to: &Database) -> Result<(), LoadError> {
     let reading = to.begin_read().map_err(from_redb)?;
-    let own = number(&reading, MetaRow::SESSIONS_RESERVED)?.unwrap_or(0);
+    let own = reserved(&reading)?.unwrap_or(0);
     drop(reading);
-    let Some(reserved) = number(from, MetaRow::SESSIONS_RESERVED)?.filter(|reserved| *reserved > own) else {
+    let Some(reserved) = reserved(from)?.filter(|reserved| *reserved > own) else {
         return Ok(());
     };
     let transaction = to.begin_write().map_err(from_redb)?;
@@ -225,10 +225,16 @@ pub(crate) fn drop_orphaned_payloads(database: &Database) -> Result<(), LoadErro
     transaction.commit().map_err(from_redb)
 }
 
+/// Stored end of the reserved numbers of sessions; `None` for one that no node reaches.
+fn reserved(transaction: &ReadTransaction) -> Result<Option<u64>, LoadError> {
+    let reserved = number(transaction, MetaRow::SESSIONS_RESERVED)?;
+    Ok(reserved.and_then(SessionId::from_number).map(|SessionId(number)| number))
+}
+
 fn sessions_reserved(transaction: &ReadTransaction, sessions: &[SessionRow]) -> Result<u64, LoadError> {
     let node = number(transaction, MetaRow::NODE)?.unwrap_or(0) & 0xffff;
     let first = (node << 48) + 1;
-    let reserved = number(transaction, MetaRow::SESSIONS_RESERVED)?.unwrap_or(first);
+    let reserved = reserved(transaction)?.unwrap_or(first);
     let used = sessions.iter().map(|session| session.id.0.saturating_add(1)).max().unwrap_or(first);
     Ok(reserved.max(used).max(first))
 }
@@ -298,6 +304,7 @@ fn join(
         sessions: join_sessions(transaction, index, sessions, queues)?,
         next_message: MessageId::default(),
         is_new: false,
+        restore_failed: false,
     };
     has_default(&recovered.tenants)?;
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));

@@ -5,12 +5,13 @@
 //!                     the store in use is not touched
 //! stopped:  install   parts that the backup does not have are copied into it from lotmq.redb
 //!                     lotmq.redb.before-restore becomes a second name of lotmq.redb
+//!                     lotmq.redb.restored begins the trial of the new store
 //!                     lotmq.redb.restore is renamed to lotmq.redb
 //! if need be: undo    lotmq.redb.before-restore is renamed to lotmq.redb
 //! ```
 //!
 //! Invariant: whenever the process ends, `lotmq.redb` is the old store or the new one, each whole.
-//! Not here: when the broker is stopped.
+//! Not here: when the broker is stopped, and the trial of the new store (`trial`).
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use redb::ReadableDatabase as _;
 
 use crate::backend::{self, Durability};
 use crate::check;
-use crate::directory::{self, DATABASE_FILE};
+use crate::directory::{self, BEFORE_FILE, DATABASE_FILE, trial};
 use crate::error::OpenError;
 use crate::export;
 use crate::limits::OFFLINE_CACHE_BYTES;
@@ -29,9 +30,6 @@ use crate::load;
 use crate::load_error::{LoadError, contained, from_redb};
 use crate::offline;
 use crate::store::Store;
-
-/// Second name of the store that was replaced last.
-const BEFORE_FILE: &str = "lotmq.redb.before-restore";
 
 /// A point at which the tests kill the process.
 fn reached(place: &str) {
@@ -100,6 +98,7 @@ impl Staged {
         }
         directory::sync(&self.directory)?;
         reached("linked");
+        trial::begin(&self.directory)?;
         std::fs::rename(self.file(directory::STAGED_FILE), &current)?;
         reached("renamed");
         #[cfg(feature = "fault-points")]
@@ -157,7 +156,8 @@ impl Installed {
     /// When the file cannot be renamed.
     pub fn undo(self) -> io::Result<()> {
         std::fs::rename(self.directory.join(BEFORE_FILE), self.directory.join(DATABASE_FILE))?;
-        directory::sync(&self.directory)
+        directory::sync(&self.directory)?;
+        trial::end(&self.directory)
     }
 }
 

@@ -19,7 +19,7 @@ use redb::ReadableDatabase as _;
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, KnownLength, NoNote, NoteFile};
 use crate::clock::Clock;
 use crate::component;
-use crate::directory::{self, DATABASE_FILE, DirectoryLock};
+use crate::directory::{self, DATABASE_FILE, DirectoryLock, trial};
 use crate::error::OpenError;
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
@@ -51,6 +51,9 @@ pub struct StoreOptions {
     /// Messages of the queues that are read when the store is opened. Default
     /// [`RecoveredQueues::Whole`].
     pub queues: RecoveredQueues,
+    /// Whether this is a start of the broker. The second one on a restored store that was not
+    /// [good](Store::started_well) puts the former store back. Default false.
+    pub is_start: bool,
     /// Tunable bounds.
     pub limits: Limits,
     /// Watchdog for the threads of the store.
@@ -66,6 +69,7 @@ impl StoreOptions {
             cache_bytes: 32 * 1024 * 1024,
             secret_key: KeySource::default(),
             queues: RecoveredQueues::default(),
+            is_start: false,
             limits: Limits::default(),
             pulses: Heartbeats::default(),
         }
@@ -182,6 +186,8 @@ impl Store {
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
         directory::forget_staged(&options.path);
+        let restore_failed = options.is_start
+            && trial::start(&options.path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
         let note = Box::new(NoteFile::within(&options.path));
@@ -202,7 +208,16 @@ impl Store {
         let parts = Parts { loaded, cipher, factory, directory, place, on_commit, clock };
         let (store, mut recovered) = Self::start(&options, Some(lock), parts)?;
         recovered.is_new |= is_new;
+        recovered.restore_failed = restore_failed;
         Ok((store, recovered))
+    }
+
+    /// Notes that the broker has started on this store, which may have been restored.
+    ///
+    /// # Errors
+    /// When the note cannot be removed; the next start puts the former store back then.
+    pub fn started_well(&self) -> std::io::Result<()> {
+        self.directory.as_deref().map_or(Ok(()), trial::end)
     }
 
     /// Opens a store on storage of the caller's own, for simulated disks and injected errors.

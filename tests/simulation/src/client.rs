@@ -79,6 +79,10 @@ pub(crate) struct Tag {
 /// before they are published.
 pub(crate) const WILLS: u8 = 100;
 
+/// From here on publishers are messages with a delay, of the Clients in their order: they come when
+/// they are due.
+const DELAYED: u8 = 120;
+
 /// From here on publishers are definitions, in their order: their numbers are those of what has
 /// triggered them, with its publisher in the first byte.
 pub(crate) const EFFECTS: u8 = 140;
@@ -347,6 +351,12 @@ impl Client {
     pub(crate) fn will_tag(&mut self, qos: QoS) -> Tag {
         let tag = self.tag(qos);
         Tag { publisher: WILLS + tag.publisher, ..tag }
+    }
+
+    /// The tag of a message with a delay.
+    pub(crate) fn delayed_tag(&mut self, qos: QoS) -> Tag {
+        let tag = self.tag(qos);
+        Tag { publisher: DELAYED + tag.publisher, ..tag }
     }
 
     /// PUBLISH, if not too much is under way.

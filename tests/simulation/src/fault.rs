@@ -91,7 +91,7 @@ pub(crate) fn planted_handover() -> Option<HandoverFault> {
 
 /// Kinds of operations without which a promise breaks. Without the others a message comes again
 /// that may, or PUBREL does.
-const LOST: [OpKind; 13] = [
+const LOST: [OpKind; 15] = [
     OpKind::Enqueue,
     OpKind::Inflight,
     OpKind::PubrecReceived,
@@ -105,6 +105,8 @@ const LOST: [OpKind; 13] = [
     OpKind::DeleteRetained,
     OpKind::PutKeep,
     OpKind::DeleteKeep,
+    OpKind::PutDelayed,
+    OpKind::DeleteDelayed,
 ];
 
 impl Fault {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, PasswordCost, Rulebook};
 use lotmq_changes::{Ids, Log, Recovered, RecoveredQueues, RestoreScope, SessionId, TenantId};
 use lotmq_config::Config;
-use lotmq_core::client::housekeeping;
+use lotmq_core::client::{delayed, housekeeping};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
 use lotmq_core::owner::in_memory::{InMemory, Wire};
@@ -470,6 +470,7 @@ impl Machine {
         turn.tick();
         let is_behind = housekeeping::expire(turn);
         let ends_more = housekeeping::drain(turn);
+        let is_late = delayed::publish_due(turn);
         self.tenant.remove_expired(turn);
         // While the store takes nothing they stay where they are, newest only.
         let takes = self.core.store_failure().is_none() && !self.core.log.is_congested(0);
@@ -477,7 +478,7 @@ impl Machine {
             guests::save(&*self.core.log, turn.wall_ms());
         }
         turn.flush();
-        if is_behind || ends_more {
+        if is_behind || ends_more || is_late {
             self.surface.tasks.call(Task::Housekeeping);
         }
     }

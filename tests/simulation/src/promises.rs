@@ -63,6 +63,8 @@ pub(crate) struct Published {
 pub(crate) enum Kind {
     /// PUBLISH.
     Publish,
+    /// PUBLISH with a delay: it has its effect at any time from then on.
+    Delayed,
     /// Message that a definition makes of this one, if this one is taken.
     Effect(MessageId),
     /// The same, but a mailbox was full.
@@ -79,6 +81,9 @@ pub(crate) enum Kind {
 impl Published {
     /// The last step in which it may have had its effect first.
     fn until(&self) -> Step {
+        if self.kind == Kind::Delayed {
+            return Step::MAX;
+        }
         self.taken.map(|(step, _)| step).or(self.over).unwrap_or(Step::MAX)
     }
 

@@ -30,6 +30,9 @@ use silence::Silences;
 /// Time of the world's clock when a run begins.
 const BEGINNING: Duration = Duration::from_secs(1_000);
 
+/// Messages have delays in one run of so many without definitions.
+const DELAYS_EVERY: usize = 3;
+
 /// Rounds of tasks after which a broker is at rest, unless its disk fails.
 const ROUNDS_TO_REST: usize = 50;
 
@@ -51,6 +54,8 @@ pub(crate) struct World {
     former: Option<Machine>,
     /// Decides which power cuts are changes of owners instead; `None` where none is.
     handovers: Option<Random>,
+    /// Decides which messages have a delay; `None` in most runs.
+    delays: Option<Random>,
     /// Number of the node that owned the sessions last.
     node: u16,
     promises: Promises,
@@ -177,6 +182,7 @@ impl World {
             },
             disk,
             handovers: changes_owners(settings.fault).then(|| cuts.clone()),
+            delays: delays(&cuts, guests),
             cuts,
             machine: None,
             former: None,
@@ -712,6 +718,13 @@ impl World {
 /// owner.
 fn changes_owners(fault: Option<Fault>) -> bool {
     matches!(fault, None | Some(Fault::Handover(_)))
+}
+
+/// Decides which messages of a run have a delay, where some have. Definitions would make effects of
+/// such messages at times that nobody knows.
+fn delays(cuts: &Random, guests: Guests) -> Option<Random> {
+    let mut delays = cuts.clone();
+    (guests == Guests::None && delays.below(DELAYS_EVERY) == 0).then_some(delays)
 }
 
 /// Whether what happens once in so many times, or never, happens now.

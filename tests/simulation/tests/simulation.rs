@@ -37,6 +37,7 @@ fn seeds_pass_and_reach_everything() {
         "messages sent again",
         "messages sent again without need",
         "messages with RETAIN",
+        "messages with a delay",
         "power cuts",
         "rare: packets wait",
         "rare: queue goes on",

@@ -65,6 +65,7 @@ impl Directory {
             // Without random numbers there is no verifier this time.
             pending.scram_salt = new_salt().ok();
         }
+        pending.rehash_cost = pending.credential.is_imported().then_some(self.cost);
         LoginStep::Verify(pending)
     }
 

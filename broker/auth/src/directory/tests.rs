@@ -41,6 +41,33 @@ fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity,
     }
 }
 
+#[test]
+fn imported_hash_is_replaced_by_the_first_right_login() {
+    for hash in crate::imported::tests::HASHES {
+        let directory = directory();
+        let added = directory.add_user("ann", Credential::from_imported(hash).unwrap()).unwrap();
+        let begin = |password: &str| {
+            let request = request(Some("ann"), Some(password), REMOTE);
+            let LoginStep::Verify(pending) = directory.begin_login(&request) else { panic!("{hash}") };
+            let LoginStep::Verify(pending) = directory.check_login(pending, 0) else { panic!("{hash}") };
+            pending.verify()
+        };
+        let mut wrong = begin("s3cret");
+        assert!(wrong.take_rehashed().is_none());
+        assert_eq!(directory.finish_login(wrong, 0), Err(LoginRefusal::BadCredentials));
+        let mut right = begin("s3cret-pump");
+        let rehashed = right.take_rehashed().unwrap();
+        let identity = directory.finish_login(right, 0).unwrap();
+        let kept = directory.keep_rehashed(&identity, rehashed).unwrap();
+        assert!(kept.credential.phc().starts_with("$argon2id$") && kept.credential.verify(b"s3cret-pump"));
+        assert_eq!((kept.credential_version, kept.number), (added.credential_version, added.number));
+        assert!(directory.is_current(&identity), "the session stays");
+        // A password that was changed meanwhile stays.
+        directory.change_password("ann", cheap_credential("another")).unwrap();
+        assert!(directory.keep_rehashed(&identity, cheap_credential("s3cret-pump")).is_none());
+    }
+}
+
 /// Guesses wait longer each time, at this user and address only. The broker rejects attempts that
 /// come during the wait.
 #[test]

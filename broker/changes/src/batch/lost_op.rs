@@ -22,6 +22,8 @@ pub enum OpKind {
     DeleteRetained,
     PutKeep,
     DeleteKeep,
+    PutDelayed,
+    DeleteDelayed,
 }
 
 thread_local! {
@@ -54,6 +56,8 @@ fn kind_of(op: &Op<'_>) -> Option<OpKind> {
         Op::DeleteRetained { .. } => OpKind::DeleteRetained,
         Op::PutKeep(_) => OpKind::PutKeep,
         Op::DeleteKeep { .. } => OpKind::DeleteKeep,
+        Op::PutDelayed(_) => OpKind::PutDelayed,
+        Op::DeleteDelayed { .. } => OpKind::DeleteDelayed,
         _ => return None,
     };
     Some(kind)

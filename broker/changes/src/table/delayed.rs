@@ -76,7 +76,7 @@ impl Row for DelayedRow {
     fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
-            id: MessageId(key.u64()?),
+            id: MessageId(key.number()?),
             due_at_ms: body.varint()?,
             topic: body.string()?,
             properties: Bytes::copy_from_slice(body.bytes()?),

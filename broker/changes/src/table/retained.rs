@@ -97,7 +97,7 @@ impl Row for RetainedRow {
         Ok(Self {
             tenant: TenantId(key.u32()?),
             topic: key.rest_string()?,
-            version: MessageId(body.u64()?),
+            version: MessageId(body.number()?),
             qos: body.u8()?,
             published_at_ms: body.varint()?,
             expires_at_ms: body.option()?,

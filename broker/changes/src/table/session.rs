@@ -122,7 +122,7 @@ impl Row for SessionRow {
     fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             tenant: TenantId(key.u32()?),
-            id: SessionId(key.u64()?),
+            id: SessionId::from_number(key.u64()?).ok_or(key.malformed())?,
             client_id: body.string()?,
             user: if body.flag()? { Some(body.string()?) } else { None },
             protocol_level: body.u8()?,

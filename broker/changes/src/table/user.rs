@@ -62,7 +62,7 @@ impl Row for UserRow {
             tenant: TenantId(key.u32()?),
             name: key.rest_string()?,
             credential: body.string()?,
-            credential_version: body.varint()?,
+            credential_version: body.varint_number()?,
             is_default_credential: body.flag()?,
             created_at_ms: body.varint()?,
             groups: (0..body.count()?).map(|_| body.string()).collect::<Result<_, _>>()?,

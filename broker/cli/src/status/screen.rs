@@ -27,6 +27,11 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
             compiling(&condition["coldStart"]),
         ),
         ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
+        (
+            "CERTIFICATE FILES THAT CANNOT BE USED (the former ones are in force until a restart)",
+            Colour::Red,
+            listeners(&condition["certificatesNotRead"]),
+        ),
         ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
         ("CERTIFICATES THAT END SOON", Colour::Yellow, certificates(&condition["certificatesNear"])),
         (

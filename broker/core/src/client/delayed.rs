@@ -130,8 +130,8 @@ fn identity(publisher: &DelayedPublisher) -> Arc<Identity> {
     }
 }
 
-/// Whether the publisher still exists and may publish the message now. Nobody asks about programs
-/// where they have all rights of the broker.
+/// Whether the publisher still exists, may connect and may publish the message now. Nobody asks
+/// about programs where they have all rights of the broker.
 fn may_publish(delayed: &DelayedMessage, identity: &Identity, turn: &Turn) -> bool {
     let DelayedMessage { tenant, message, publisher, .. } = delayed;
     let exists = identity.user.as_ref().is_none_or(|user| {
@@ -142,5 +142,6 @@ fn may_publish(delayed: &DelayedMessage, identity: &Identity, turn: &Turn) -> bo
     let parts = message.parts();
     let question = Question::publish(identity, parts.topic).with_payload(parts.payload);
     exists
+        && delayed.may_connect
         && (has_all_rights || tenant.permissions.decide(&question.with_message(parts.asked())).is_allowed())
 }

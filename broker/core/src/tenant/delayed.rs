@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_auth::Identity;
+use lotmq_auth::{AnonymousLogin, Identity};
 use lotmq_changes::MessageId;
 use lotmq_config::Limits;
 use lotmq_definitions::{DefinitionId, Owner};
@@ -62,6 +62,15 @@ impl DelayedPublisher {
         }
     }
 
+    /// Whether the publisher may connect under this policy for Clients without a user. Programs
+    /// need no connection, and rules are asked about users.
+    pub(crate) fn may_connect(&self, anonymous: AnonymousLogin) -> bool {
+        match self {
+            Self::Client(identity) => identity.user.is_some() || anonymous.admits(identity.peer),
+            Self::Program(_) => true,
+        }
+    }
+
     /// Bytes that the message keeps of its publisher, in memory and in the store.
     fn bytes(&self) -> usize {
         match self {
@@ -81,6 +90,9 @@ pub struct DelayedMessage {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) message: Message,
     pub(crate) publisher: DelayedPublisher,
+    /// Whether its publisher may still connect. A start may have ended that for Clients without a
+    /// user.
+    pub(crate) may_connect: bool,
     /// Route that brought it, to which it does not return.
     pub(crate) origin: Option<DefinitionId>,
     pub(crate) due: DelayedPlace,
@@ -284,6 +296,7 @@ mod tests {
                 tenant: Arc::clone(self.tenant),
                 message,
                 publisher: publisher.clone(),
+                may_connect: true,
                 origin: None,
                 due: DelayedPlace { at: Time::from_millis(at), id: MessageId(self.ids) },
                 is_stored: false,

@@ -5,7 +5,7 @@ use crate::{
     BorrowedMessage, Grants, Qos, RunContext, Services, grants::is_system, output::LimitReached,
     properties::MessageProperties, state::RunState,
 };
-use lotmq_router::topic_name_valid;
+use lotmq_router::{parse_delayed, topic_name_valid};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmList, WasmStr};
 
 /// Why a write was refused.
@@ -75,22 +75,34 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let topic = topic.to_str(&store)?;
         let payload = payload.as_le_slice(&store);
         let state = store.data();
-        Ok((checked(state, &kept(&topic, payload))
-            .and_then(|()| Ok(state.output.borrow_mut().keep(state.writer(), &topic, payload)?)),))
+        Ok((note_refusal(
+            state,
+            &topic,
+            may_keep(&state.grants, &*state.services, &state.run, &kept(&topic, payload)),
+        )
+        .and_then(|()| Ok(state.output.borrow_mut().keep(state.writer(), &topic, payload)?)),))
     })?;
     interface.func_wrap("forget", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        Ok((checked(state, &kept(&topic, &[]))
-            .and_then(|()| Ok(state.output.borrow_mut().forget(state.writer(), &topic)?)),))
+        Ok((note_refusal(
+            state,
+            &topic,
+            may_keep(&state.grants, &*state.services, &state.run, &kept(&topic, &[])),
+        )
+        .and_then(|()| Ok(state.output.borrow_mut().forget(state.writer(), &topic)?)),))
     })
 }
 
 pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result<(), WriteError> {
-    let written = may_write(&state.grants, &*state.services, &state.run, message);
+    note_refusal(state, message.topic, may_write(&state.grants, &*state.services, &state.run, message))
+}
+
+/// Notes a refused write for the report of the run.
+fn note_refusal(state: &RunState, topic: &str, written: Result<(), WriteError>) -> Result<(), WriteError> {
     match &written {
-        Err(WriteError::NotAllowed) => state.note_refused(message.topic),
-        Err(WriteError::InvalidTopic) => state.note_invalid(message.topic),
+        Err(WriteError::NotAllowed) => state.note_refused(topic),
+        Err(WriteError::InvalidTopic) => state.note_invalid(topic),
         Err(WriteError::LimitReached | WriteError::InvalidProperties) | Ok(()) => {}
     }
     written
@@ -99,6 +111,20 @@ pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result
 /// A value that is kept, as it is asked about.
 pub(crate) fn kept<'a>(topic: &'a str, value: &'a [u8]) -> BorrowedMessage<'a> {
     BorrowedMessage { retain: true, ..BorrowedMessage::new(topic, value) }
+}
+
+/// Whether a run may keep a value, or forget it. Nothing is kept for later, so a topic with a delay
+/// is invalid.
+pub(crate) fn may_keep(
+    grants: &Grants,
+    services: &dyn Services,
+    run: &RunContext,
+    value: &BorrowedMessage<'_>,
+) -> Result<(), WriteError> {
+    if parse_delayed(value.topic).is_some() {
+        return Err(WriteError::InvalidTopic);
+    }
+    may_write(grants, services, run, value)
 }
 
 /// Whether a run may write to a topic.

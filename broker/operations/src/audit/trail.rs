@@ -100,7 +100,8 @@ impl Head {
     fn read(kind: Kind, text: &str) -> Option<Self> {
         let (number, digest) = text.split_once(' ')?;
         let digest = data_encoding::HEXLOWER.decode(digest.as_bytes()).ok()?.try_into().ok()?;
-        Some(Self { kind, number: number.parse().ok()?, digest })
+        let number = number.parse().ok().filter(|number| *number < NUMBERS / 2)?;
+        Some(Self { kind, number, digest })
     }
 }
 

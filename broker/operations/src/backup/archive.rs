@@ -20,7 +20,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use super::Part;
 use super::manifest::{FORMAT, Manifest, Member, Table};
-use crate::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX};
+use crate::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX, BACKUP_TEXT_BYTES_MAX};
 use crate::zip_members::{self, OpenZipError};
 
 const STORE: &str = "store.export";
@@ -252,7 +252,11 @@ fn member<'a, R: Read + Seek>(
 }
 
 fn read_manifest<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Manifest, ArchiveError> {
-    let foreign = |error: &dyn std::fmt::Display| ArchiveError::Foreign(format!("its manifest: {error}"));
+    let foreign = |error: &dyn std::fmt::Display| {
+        // Errors quote the manifest.
+        let reason: String = error.to_string().chars().take(BACKUP_TEXT_BYTES_MAX).collect();
+        ArchiveError::Foreign(format!("its manifest: {reason}"))
+    };
     let file = zip.by_name(MANIFEST).map_err(|error| foreign(&error))?;
     let mut text = String::new();
     let limit = BACKUP_DOCUMENT_BYTES_MAX;
@@ -268,7 +272,9 @@ fn read_manifest<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Manifest, Ar
             return Err(ArchiveError::TooNew { what, found, known });
         }
     }
-    serde_json::from_value(value).map_err(|error| foreign(&error))
+    let manifest: Manifest = serde_json::from_value(value).map_err(|error| foreign(&error))?;
+    manifest.check().map_err(|reason| foreign(&reason))?;
+    Ok(manifest)
 }
 
 /// Reads a member to its end, but never beyond its declared length.

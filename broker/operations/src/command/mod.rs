@@ -188,6 +188,7 @@ static GROUPS: &[(&str, &[&Verb])] = &[
         "Users",
         &[
             &users::ADD,
+            &users::IMPORT,
             &users::REMOVE,
             &users::CHANGE_PASSWORD,
             &users::LIST,

@@ -336,7 +336,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     let shown: String = name.chars().take(VERB_SHOWN_CHARS_MAX).collect();
     let refusal = Refusal::new(Code::ProjectNameInvalid, format!("Project name '{shown}' is invalid."));
     Err(refusal.with_suggestion(format!(
-        "a name has at most {PROJECT_NAME_BYTES_MAX} letters from a to z, digits, dots, hyphens, underscores and, quoted, blanks; --name of `lotmq deploy` gives another than the folder's"
+        "a name has at most {PROJECT_NAME_BYTES_MAX} letters from a to z, digits, dots, hyphens, underscores and, quoted, blanks, and begins with no hyphen; --name of `lotmq deploy` gives another than the folder's"
     )))
 }
 

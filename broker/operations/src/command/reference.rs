@@ -12,7 +12,7 @@ Generated from `broker/operations/src/command`; `lotmq cmd -help` lists the same
 
 Arguments are parted by blanks. One that has blanks, or begins with a quotation mark, stands in quotation marks, and `\\\"` within them is one; `lotmq cmd` puts them
 where the shell hands over such an argument. A text (LoT, Python, JSON, the value behind `NAME=`) goes as it is. Verbs are found in any case, with one dash or two, and
-with dashes between their words: `-listUsers`, `--list-users`.
+with dashes between their words: `-listUsers`, `--list-users`. Behind `--` no word is an option, so that a name may begin with a dash.
 
 Who may give a command: everybody who may give commands at all, unless a permission is named ([docs/security.md](security.md)).
 ";

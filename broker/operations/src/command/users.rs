@@ -1,4 +1,5 @@
-//! `-addUser`, `-removeUser`, `-changeUserPassword`, `-listUsers`. Commands reference §7.1.
+//! `-addUser`, `-importUser`, `-removeUser`, `-changeUserPassword`, `-listUsers`. Commands
+//! reference §7.1.
 //!
 //! The sweep of `sys` finds the sessions that a removal or a new password ends, once the reply is
 //! out.
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{
-    Account, AccountRoom, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError,
-    check_user_change,
+    Account, AccountRoom, Credential, Identity, NamedByRules, Scope, UserChange, UserChangeRefusal,
+    UserError, check_user_change,
 };
 use lotmq_changes::Batch;
 use lotmq_definitions::DefinitionKind;
@@ -41,6 +42,17 @@ pub(super) static ADD: Verb = Verb {
     summary: "Adds a user, without any permission yet; `auth.password_chars_min` (8) is the least length of a password.",
     example: "-addUser bob s3cret-pump",
     execute: add,
+};
+
+pub(super) static IMPORT: Verb = Verb {
+    name: "importUser",
+    arguments: &[word("user"), word("hash").secret()],
+    permission: Permission::Scope(Scope::UserManagementCreation),
+    effect: Effect::Stores,
+    work: Work::Answers,
+    summary: "Adds a user with a password hash of mosquitto ($6$ or $7$), for administrators; the first login replaces the hash. `lotmq import mosquitto --apply` sends it.",
+    example: "-importUser bob $7$101$ZjklghzZficO+EZQ$I1wC5h9KsLwpfBJjnXbd9kNU4937luUhZ0Rvg3hjjxyXeNkNYFZtgli0HqfhOXcHF+FVUTYtLOudv0GDtchH6g==",
+    execute: import,
 };
 
 pub(super) static REMOVE: Verb = Verb {
@@ -81,6 +93,23 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     allow(call, UserChange::Add { user })?;
     check_password(call, password)?;
     let credential = call.tenant.users.hash(password).map_err(invalid_password)?;
+    add_account(call, user, credential)
+}
+
+/// Adds a user whose password nobody here knows. Its hash may be cheap to guess, so only
+/// administrators choose that.
+fn import(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (user, hash) = (call.text("user"), call.text("hash"));
+    call.about(EntityType::User, user);
+    allow(call, UserChange::Add { user })?;
+    if !call.tenant.is_administrator(call.identity) {
+        return Err(Refusal::lacks_permission(call.verb));
+    }
+    let credential = Credential::from_imported(hash).map_err(invalid_password)?;
+    add_account(call, user, credential)
+}
+
+fn add_account(call: &mut Call<'_>, user: &str, credential: Credential) -> Result<Done, Refusal> {
     let (commands, removed_names) = (call.commands, &call.tenant.managed().removed_names);
     let _changes = removed_names.lock_when_left(user, || commands.changes.lock());
     refuse_resting(call, user)?;

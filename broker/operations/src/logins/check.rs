@@ -52,7 +52,8 @@ pub(crate) fn check(
     logins.add(origin, check);
 }
 
-/// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted.
+/// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted, and a new
+/// hash in place of an imported one.
 fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identity, LoginRefusal> {
     let now_ms = || core.clock.now().as_millis();
     let pending = match tenant.users.check_login(pending, now_ms()) {
@@ -62,7 +63,7 @@ fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identit
     };
     core.counters.passwords_checked.add(1);
     let mut verified = pending.verify();
-    let verifier = verified.take_verifier();
+    let (verifier, rehashed) = (verified.take_verifier(), verified.take_rehashed());
     let identity = tenant.users.finish_login(verified, now_ms())?;
     if let Some(account) = verifier.and_then(|verifier| tenant.users.keep_verifier(&identity, verifier)) {
         let mut batch = Batch::new();
@@ -70,6 +71,14 @@ fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identit
         // Not a promise: without it the next login with the password makes it anew.
         if let Err((error, _)) = core.log.offer(batch) {
             warn!(%error, user = &*account.name, "what SCRAM needs of a password was not stored");
+        }
+    }
+    if let Some(account) = rehashed.and_then(|rehashed| tenant.users.keep_rehashed(&identity, rehashed)) {
+        let mut batch = Batch::new();
+        accounts::put(&mut batch, tenant.id, &account, core.clock.wall_ms());
+        // Not a promise: the imported hash is good for the next login as well.
+        if let Err((error, _)) = core.log.offer(batch) {
+            warn!(%error, user = &*account.name, "the imported hash of a password was not replaced in the store");
         }
     }
     Ok(identity)

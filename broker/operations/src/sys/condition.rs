@@ -108,6 +108,7 @@ pub fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value
         },
         "compiling": compiling(broker, tenant),
         "listenersNotOpened": not_opened,
+        "certificatesNotRead": certificates_not_read(broker),
         "limitsNear": near(&limits(broker, tenant)),
         "certificatesNear": certificates_near(&broker.net.certificates.ends(), broker.core.clock.wall_ms()),
         "loginWaits": login_waits(&broker.core, tenant),
@@ -117,6 +118,13 @@ pub fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value
         "errors": errors(tenant),
         "warnings": told,
     })
+}
+
+/// Listeners whose replaced files of TLS cannot be used, with the reason. The former files are in
+/// force there.
+pub fn certificates_not_read(broker: &Broker) -> Vec<Value> {
+    let faults = broker.net.certificates.faults().into_iter();
+    faults.map(|(listener, reason)| json!({ "listener": listener, "reason": reason })).collect()
 }
 
 /// Worker processes that compile for users of a tenant, or for the broker, the oldest first.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::metrics;
 use lotmq_operations::broker::Broker;
-use lotmq_operations::sys::{failures, state};
+use lotmq_operations::sys::{certificates_not_read, failures, state};
 use lotmq_programs::late_code::Compiling;
 
 /// Broker whose health and figures the port shows.
@@ -42,6 +42,10 @@ impl ObservedBroker for AdminView {
             let listeners =
                 not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
             members.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
+        }
+        let unread = certificates_not_read(&self.0);
+        if !unread.is_empty() {
+            members.insert("certificates_not_read".to_owned(), Value::Array(unread));
         }
         Health { is_well, members }
     }

@@ -1,14 +1,14 @@
 //! Restart within the process, on a store that was made from a backup.
 //!
 //! The broker stops as usual, swaps the files, and starts on the ports that it had. If it cannot
-//! start, it puts the former files back and runs on them. Not here: the swap of the files
-//! (`lotmq_changes::StagedLog`).
+//! start, it puts the former files back and runs on them. If it ends meanwhile, the next start of
+//! the store does so. Not here: the swap of the files (`lotmq_changes::StagedLog`).
 
 use std::net::SocketAddr;
 
-use lotmq_changes::StagedLog;
+use lotmq_changes::{LogArchive, Recovered, StagedLog};
 use lotmq_config::Config;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::Server;
 use crate::server::StartError;
@@ -30,6 +30,24 @@ impl Former {
         had.filter_map(|(_, address)| address.network())
             .find(|address| address.ip() == wanted.ip())
             .unwrap_or(wanted)
+    }
+}
+
+/// Report of a restore after which an earlier process ended before its start was good.
+pub(crate) fn interrupted(recovered: &Recovered) -> Option<RestoreReport> {
+    if !recovered.restore_failed {
+        return None;
+    }
+    let reason = "the broker ended while it started on it";
+    error!(error = reason, "backup not restored, the former store is used");
+    Some(RestoreReport { ended_at_ms: wall_ms(), error: Some(reason.to_owned()) })
+}
+
+/// Notes that the broker has started on its store, so that no later start goes back to the former
+/// one.
+pub(crate) fn started_well(archive: &dyn LogArchive) {
+    if let Err(error) = archive.started_well() {
+        warn!(%error, "the next start goes back to the store before the restore");
     }
 }
 

@@ -5,6 +5,29 @@ use lotmq_changes::{Batch, DelayedRow, MessageId, Op, TenantId};
 use lotmq_client::QoS;
 
 use crate::testing::{Running, receive};
+use crate::{CommandUser, execute_command};
+
+#[test]
+fn nothing_is_kept_below_the_prefix_of_delays() {
+    let running = Running::start("none");
+    let command = |text: &str| {
+        let root = CommandUser { tenant: "default", user: "root" };
+        execute_command(&running.server, root, text, &mut Vec::new()).unwrap().json
+    };
+    for (name, topic) in [("Later", "$delayed/5/valve"), ("Now", "valve")] {
+        let added = command(&format!(
+            "-addAction DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    KEEP TOPIC \"{topic}\" WITH PAYLOAD"
+        ));
+        assert!(added.contains("added"), "{added}");
+    }
+    command("-runAction Later {\"topic\":\"in\",\"payload\":\"1\"}");
+    let status = command("-brokerStatus");
+    assert!(status.contains("no value is kept below `$delayed/`"), "{status}");
+    command("-runAction Now {\"topic\":\"in\",\"payload\":\"1\"}");
+    let kept = command("-listKept");
+    assert!(kept.contains("valve") && !kept.contains("\"topic\":\"$delayed"), "{kept}");
+    running.server.stop();
+}
 
 #[test]
 fn damaged_delayed_messages_stop_nothing() {

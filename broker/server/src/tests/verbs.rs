@@ -31,6 +31,20 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
         "MISSING_ARGUMENT",
         "Missing argument: password. Usage: -addUser <user> <password>",
     ),
+    (
+        "root",
+        "-importUser kim $7$101$ZjklghzZficO+EZQ$I1wC5h9KsLwpfBJjnXbd9kNU4937luUhZ0Rvg3hjjxyXeNkNYFZtgli0HqfhOXcHF+FVUTYtLOudv0GDtchH6g==",
+        "",
+        "kim",
+    ),
+    (
+        "root",
+        "-importUser lee $7$999999$c2FsdA==$eA==",
+        "PASSWORD_INVALID",
+        "999999 iterations, limit 100000",
+    ),
+    ("root", "-importUser lee secret", "PASSWORD_INVALID", "none of mosquitto"),
+    ("root", "-removeUser kim", "", "kim"),
     ("bob", "-listUsers", "PERMISSION_DENIED", "-listUsers"),
     ("root", "-listUsers", "", r#""bob""#),
     ("root", "-changeUserPassword bob n3w-s3cret", "", "bob"),
@@ -99,6 +113,12 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-restoreRules", "", ""),
     // Routes and their dead letters.
     ("root", "-addRoute DEFINE ROUTE Up WITH TYPE LOOPBACK", "", "added"),
+    (
+        "root",
+        "-addRoute DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        WITH SERVER \"h\"\n        WITH DATABASE \"d\"\n        WITH PASSWORD \"****\"",
+        "ROUTE_SETTINGS_INVALID",
+        "PASSWORD: '****' stands for a password",
+    ),
     ("root", "-listRoutes", "", "Up"),
     ("root", "-connectionStatus", "", "Up"),
     ("root", "-checkRouteConnection Nope", "NOT_FOUND", "Nope"),
@@ -154,6 +174,8 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-rollbackProject plant", "NOT_FOUND", "no version before"),
     ("root", "-unloadProject", "", "plant"),
     ("root", "-removeProject plant", "", "removed"),
+    ("root", "-addProject zip64:{project} -force", "PROJECT_NAME_INVALID", "begins with no hyphen"),
+    ("root", "-removeProject -- -force", "NOT_FOUND", "'-force'"),
     ("root", "-loadLicense license.lic", "", ""),
     // Modules.
     ("root", "-addModule scale -world action -on raw/# wasm64:AGFzbQEAAAA=", "NOT_A_COMPONENT", ""),

@@ -4,7 +4,7 @@
 //! covers the number of the first record and everything behind the checksum. The newest chunk is
 //! never dropped, so the next message id survives an empty log.
 
-use lotmq_changes::encoding::{Decoder, Malformed};
+use lotmq_changes::encoding::{Decoder, Malformed, NUMBER_MAX};
 use lotmq_changes::record::{Frames, frames};
 
 use crate::limits::{CHUNK_BYTES_MAX, chunk_class};
@@ -86,6 +86,9 @@ impl<'a> Chunk<'a> {
         }
         if version != VERSION {
             return Err("chunk version unknown");
+        }
+        if next_message_id > NUMBER_MAX {
+            return Err("message number too large");
         }
         Ok(Self { count, next_message_id, records: d.rest() })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use lotmq_changes::table::BackupClass;
+use lotmq_changes::table::{BackupClass, Row, seal};
 use lotmq_changes::*;
 use lotmq_store::*;
 use redb::{ReadableTable, TableDefinition};
@@ -358,6 +358,76 @@ fn a_changed_row_is_found_and_named() {
         // That of the other tenant is there.
         assert!(!pieces(&recovered).is_empty());
         assert_eq!(recovered.users.len(), if table == "users" { 1 } else { 2 });
+    }
+}
+
+/// A row of its own whose number is the highest that its field holds, as key and value.
+fn row_at_the_end(table: &str) -> (Vec<u8>, Vec<u8>) {
+    fn sealed(row: &impl Row) -> (Vec<u8>, Vec<u8>) {
+        let key = row.key();
+        let value = seal(&key, row);
+        (key, value)
+    }
+    let (tenant, last, none) = (TenantId::DEFAULT, MessageId(u64::MAX), bytes::Bytes::new());
+    match table {
+        "retained" => sealed(&RetainedRow {
+            tenant,
+            topic: "end".into(),
+            version: last,
+            qos: 0,
+            properties: none.clone(),
+            payload: none,
+            published_at_ms: 0,
+            expires_at_ms: None,
+            keeper: KeeperRow::Broker,
+        }),
+        "delayed" => sealed(&DelayedRow {
+            tenant,
+            id: last,
+            due_at_ms: 0,
+            topic: "end".into(),
+            properties: none.clone(),
+            payload: none,
+            qos: 1,
+            retain: false,
+            expires_at_ms: None,
+            user: None,
+            client: None,
+        }),
+        "users" => sealed(&UserRow {
+            tenant,
+            name: "end".into(),
+            credential: String::new(),
+            credential_version: u64::MAX,
+            is_default_credential: false,
+            groups: Vec::new(),
+            settings: Vec::new(),
+            created_at_ms: 0,
+        }),
+        _ => sealed(&session(0, SessionId(u64::MAX), "end")),
+    }
+}
+
+#[test]
+fn numbers_after_which_none_are_left_are_put_aside() {
+    let start = open(tampered(|_| ()).path()).0;
+    let expected = (start.next_message_id(), start.next_session_id());
+    for table in ["retained", "delayed", "users", "sessions"] {
+        let (key, value) = row_at_the_end(table);
+        let directory = tampered(|transaction| {
+            let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(table);
+            let mut rows = transaction.open_table(definition).unwrap();
+            rows.insert(key.as_slice(), value.as_slice()).unwrap();
+        });
+        let (store, recovered) = open(directory.path());
+        let reasons = reasons(&recovered);
+        let start = format!("row of table '{table}' with key ");
+        assert!(reasons.len() == 1 && reasons[0].starts_with(&start), "{table}: {reasons:?}");
+        assert_eq!((&*recovered.quarantined[0].table, &recovered.quarantined[0].key), (table, &key));
+        let (message, session) = (store.next_message_id(), store.next_session_id());
+        // A rescue skips numbers that the damaged rows may have had.
+        assert!(message >= expected.0 && session >= expected.1, "{table}: no number comes twice");
+        assert!(message.0 < 1 << 60 && session.0 < 1 << 60, "{table}: {message:?} {session:?}");
     }
 }
 

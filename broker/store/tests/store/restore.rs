@@ -86,6 +86,43 @@ fn all_parts_make_the_store_that_was_backed_up() {
     assert_eq!(recovered.sessions.len(), 3, "the former store is back");
 }
 
+/// Starts on a store: its setting, and whether the former store has come back.
+fn start(directory: &Path, is_good: bool) -> (String, bool) {
+    let options = StoreOptions { is_start: true, ..options(directory) };
+    let (store, recovered) = Store::open(options, Box::new(|_| {})).unwrap();
+    if is_good {
+        store.started_well().unwrap();
+    }
+    (setting(&recovered).to_owned(), recovered.restore_failed)
+}
+
+#[test]
+fn former_store_comes_back_when_no_start_on_the_restored_one_was_good() {
+    for (starts, is_kept) in [
+        (&[(true, "backup", false), (true, "backup", false)][..], true),
+        (&[(false, "backup", false), (true, "present", true), (false, "present", false)], true),
+        (&[(false, "backup", false), (true, "backup", false), (true, "backup", false)], false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = open(directory.path());
+        put_setting(&store, "backup");
+        let stream = snapshot(&store, &[Configuration]);
+        put_setting(&store, "present");
+        let staged = store.stage(&mut &stream[..]).unwrap();
+        store.close();
+        staged.install().unwrap();
+        if !is_kept {
+            std::fs::remove_file(directory.path().join("lotmq.redb.before-restore")).unwrap();
+        }
+        // A tool that opens it is no start.
+        assert_eq!(setting(&open(directory.path()).1), "backup");
+        for (is_good, found, is_back) in starts {
+            assert_eq!(start(directory.path(), *is_good), (found.to_string(), *is_back), "{starts:?}");
+        }
+        assert!(!files(directory.path()).contains(&"lotmq.redb.restored".to_owned()), "{starts:?}");
+    }
+}
+
 #[test]
 fn failed_restore_changes_nothing_and_leaves_no_files() {
     let directory = tempfile::tempdir().unwrap();

@@ -34,6 +34,7 @@ impl Promises {
         }
         match message.kind {
             Kind::Publish => Some((message.sent, message.taken?.0)),
+            Kind::Delayed => message.taken.map(|_| (message.sent, self.step)),
             // It is published some time from then on.
             Kind::DueWill(step) => Some((step, self.step)),
             Kind::Effect(cause) => self.is_made(&self.messages[cause]),

@@ -24,6 +24,16 @@ const WATCHED_STRETCHES: usize = 15;
 /// several reads and turns.
 const LONG: [usize; 5] = [3_000, 20_000, 40_000, 300_000, 3_000_000];
 
+/// Topics of messages with a delay, and the topics to which they are published then.
+const DELAYED_TOPICS: [(&str, &str); 4] =
+    [("$delayed/1/a", "a"), ("$delayed/2/a/b", "a/b"), ("$delayed/5/b/c", "b/c"), ("$delayed/5/a", "a")];
+
+/// Time after which no message with a delay waits.
+pub(super) const DELAY_MAX: Duration = Duration::from_secs(6);
+
+/// One message in so many has a delay, in runs with such messages.
+const DELAYED_EVERY: usize = 5;
+
 /// Rounds in which much is done while a thread stands still, fewer than this.
 const HURRIED_ROUNDS: usize = 8;
 
@@ -89,6 +99,10 @@ impl World {
             return Ok(());
         }
         for _ in 0..=self.choices.below(3) {
+            if self.delays.as_mut().is_some_and(|delays| delays.below(DELAYED_EVERY) == 0) {
+                self.publish_later(who);
+                continue;
+            }
             let qos = self.choices.pick(&self.odds.qos);
             let client = &mut self.clients[who].client;
             let is_v5 = client.version().has_properties();
@@ -114,6 +128,22 @@ impl World {
             self.send(who, |_| packet);
         }
         Ok(())
+    }
+
+    /// Publishes a message with a delay.
+    fn publish_later(&mut self, who: usize) {
+        let qos = self.choices.pick(&self.odds.qos);
+        let (topic, target) = self.choices.pick(&DELAYED_TOPICS);
+        let tag = self.clients[who].client.delayed_tag(qos);
+        let id = self.promises.next_message();
+        let outgoing = Outgoing { id, topic, qos, retain: false, expiry: None, payload: tag.payload(0) };
+        let Some(packet) = self.clients[who].client.publish(&outgoing) else { return };
+        let message = self.promises.message(who as u8, Some(tag), target, qos);
+        let connection = self.clients[who].client.connection.unwrap_or_default();
+        self.promises.publish(Published { kind: Kind::Delayed, connection, ..message });
+        self.count("messages with a delay", 1);
+        self.tell(|| format!("c{who} publishes {outgoing:?}"));
+        self.send(who, |_| packet);
     }
 
     /// Notes what definitions may make of a message.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lotmq_codec::{ProtocolVersion, QoS, SubscriptionOptions};
 
 use super::World;
-use super::acts::hello_of;
+use super::acts::{DELAY_MAX, hello_of};
 use crate::checked::{Checked, ensure};
 use crate::client::{Client, Event, Hello, Method};
 use crate::hostile::TOPICS;
@@ -38,6 +38,7 @@ impl World {
             self.links.remove(&id);
             self.broker_gets(id, &[]);
         }
+        let mut are_delays_over = self.delays.is_none();
         for _ in 0..ROUNDS_MAX {
             self.promises.step(self.time.now_ms());
             self.start_again()?;
@@ -50,7 +51,10 @@ impl World {
             if self.has_lost {
                 return Ok(());
             }
-            if !is_busy {
+            if !is_busy && !are_delays_over {
+                self.time.pass(DELAY_MAX);
+                are_delays_over = true;
+            } else if !is_busy {
                 self.check_idle()?;
                 self.promises.step(self.time.now_ms());
                 self.promises.check_settled()?;

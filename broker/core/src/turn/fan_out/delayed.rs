@@ -89,6 +89,7 @@ pub(crate) fn delay_by(
         tenant: Arc::clone(tenant),
         message,
         publisher,
+        may_connect: true,
         origin: publication.origin,
         due,
         is_stored,

@@ -122,6 +122,30 @@ fn incomplete_or_damaged_backup_is_rejected_with_the_reason() {
     assert!(matches!(error, ArchiveError::TooLarge { limit: 100, .. }), "{error}");
 }
 
+#[test]
+fn manifest_has_no_long_text_and_no_control_character() {
+    let good = backup();
+    let long = "x".repeat(129);
+    for (field, value) in [
+        ("name", serde_json::json!("a\u{1b}[2Jb")),
+        ("name", serde_json::json!(long)),
+        ("createdUtc", serde_json::json!("2026\nyesterday")),
+        ("broker", serde_json::json!("\u{9b}31m")),
+        ("parts", serde_json::json!([long])),
+        ("parts", serde_json::json!(vec!["retained"; 65])),
+        ("tables", serde_json::json!([{"name": "\u{7}", "rows": 1, "bytes": 1}])),
+    ] {
+        let error = open(&with_manifest(&good, |m| m[field] = value), ROOM).err().unwrap().to_string();
+        assert!(
+            error.starts_with(&format!("this is no backup of lotmq: its manifest: {field} has ")),
+            "{error}"
+        );
+        assert!(error.len() < 200 && !error.contains(char::is_control), "{error:?}");
+    }
+    let at_the_limit = with_manifest(&good, |m| m["name"] = "x".repeat(128).into());
+    assert!(open(&at_the_limit, ROOM).is_ok());
+}
+
 /// A member of a gigabyte that says it has ten bytes is not read beyond them.
 #[test]
 fn a_bomb_is_read_no_further_than_it_says_it_is_long() {

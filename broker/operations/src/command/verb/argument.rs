@@ -252,6 +252,9 @@ pub(crate) fn visible_part(arguments: &[VerbArgument]) -> VisiblePart {
     }
 }
 
+/// Word behind which no word is an option, such as a name that begins with a hyphen.
+const END_OF_OPTIONS: &str = "--";
+
 /// Values of the arguments of one command, by the names of the arguments. They may be passwords, so
 /// copies are wiped when they are dropped.
 #[derive(Default)]
@@ -304,8 +307,13 @@ impl<'t> ArgumentValues<'t> {
         mut given: impl Iterator<Item = Zeroizing<String>>,
     ) -> Result<Self, ArgumentMistake> {
         let (mut values, mut words) = (Self::default(), Vec::new());
+        let mut may_be_option = arguments.iter().any(|argument| !argument.kind.is_positional());
         while let Some(word) = given.next() {
-            match arguments.iter().find(|argument| argument.is_option(&word)) {
+            if may_be_option && *word == END_OF_OPTIONS {
+                may_be_option = false;
+                continue;
+            }
+            match arguments.iter().find(|argument| may_be_option && argument.is_option(&word)) {
                 Some(switch) if switch.kind == ArgumentKind::Switch => values.add(switch.name, word),
                 // One that comes again is a word like others.
                 Some(option) if option.is_repeated || !values.has(option.name) => {
@@ -508,6 +516,9 @@ mod tests {
             (INSTALL, "m t -name n", vec![("-name", "n"), ("module", "m"), ("token", "t")]),
             (INSTALL, "m -NAME -name t", vec![("-name", "-name"), ("module", "m"), ("token", "t")]),
             (GRANT, "-grant a m -grant b", vec![("-grant", "a"), ("-grant", "b"), ("name", "m")]),
+            (SEVERAL, "-- -force", vec![("asset", "-force")]),
+            (SEVERAL, "-force -- --", vec![("-force", "-force"), ("asset", "--")]),
+            (SESSION, "-- bob", vec![("client id", "--"), ("user", "bob")]),
             (INFO, "--Tenant a", vec![("-tenant", "a")]),
             (PYTHON, " x = 1 ", vec![("text", " x = 1 ")]),
             (PYTHON, "-replace \nx", vec![("-replace", "-replace"), ("text", "\nx")]),
@@ -533,6 +544,7 @@ mod tests {
             (SESSION, "a b c", ArgumentMistake::TooMany),
             (SESSION, "\"c", ArgumentMistake::Words(ArgumentError::QuoteNotClosed)),
             (SEVERAL, "-force", missing("asset")),
+            (SEVERAL, "-force --", missing("asset")),
             (INSTALL, "m t -name", missing("value of -name")),
             (INSTALL, "m t v -name a -name b", ArgumentMistake::TooMany),
             (INSTALL, "m", missing("token")),
