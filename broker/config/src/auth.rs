@@ -1,6 +1,16 @@
 //! Section `[auth]`: who may connect.
 
+mod claim_path;
+pub(crate) mod jwt;
+mod key_address;
+mod text_list;
+
 use super::key::section;
+
+pub use claim_path::{ClaimPath, ClaimPaths};
+pub use jwt::Jwt;
+pub use key_address::KeyAddress;
+pub use text_list::TextList;
 
 section! {
     /// Login rules: anonymous clients, authentication methods and passwords.

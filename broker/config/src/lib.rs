@@ -87,7 +87,7 @@ use listener::Need;
 
 pub use admin::Admin;
 pub use audit::Audit;
-pub use auth::{AnonymousLogin, Auth};
+pub use auth::{AnonymousLogin, Auth, ClaimPath, ClaimPaths, Jwt, KeyAddress, TextList};
 pub use broker::{Broker, Placement};
 pub use compat::{Compat, ModelOutput, RuleTrailingPlus, TimestampUtc};
 pub use data_directory::{DataDirectory, Surroundings};
@@ -150,6 +150,8 @@ pub struct Config {
     pub tls: Tls,
     /// Section `[auth]`.
     pub auth: Auth,
+    /// Section `[auth.jwt]`.
+    pub jwt: Jwt,
     /// Section `[mqtt]`.
     pub mqtt: Mqtt,
     /// Section `[log]`.
@@ -313,6 +315,7 @@ impl Config {
             ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
         ];
         needs.extend(self.needs_of_listeners());
+        needs.extend(self.needs_of_jwt());
         needs
     }
 
