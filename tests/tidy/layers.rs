@@ -9,7 +9,7 @@ use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 41] = [
+const LAYERS: [(&str, u8); 42] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -39,6 +39,7 @@ const LAYERS: [(&str, u8); 41] = [
     ("lotmq-definitions", 2),
     ("lotmq-host", 2),
     ("lotmq-core", 3),
+    ("lotmq-jwt", 3),
     ("lotmq-project", 3),
     ("lotmq-process", 4),
     ("lotmq-instructions", 4),

@@ -9,7 +9,7 @@ use crate::details::fold;
 use crate::{assert_none, root};
 
 /// Folders whose `limits.rs` has bounds, and what each is about.
-const PARTS: [(&str, &str); 23] = [
+const PARTS: [(&str, &str); 24] = [
     ("broker/core/src", "The data path"),
     ("broker/net/src", "Listeners and shards"),
     ("broker/server/src/guests", "Programs and routes"),
@@ -25,6 +25,7 @@ const PARTS: [(&str, &str); 23] = [
     ("broker/changes/src", "Batches and log records"),
     ("broker/store/src", "The store"),
     ("broker/auth/src", "Users and logins"),
+    ("broker/jwt/src", "Tokens and their keys"),
     ("broker/definitions/src", "What is deployed"),
     ("broker/host/src", "Guests"),
     ("broker/client/src", "Our own client"),
