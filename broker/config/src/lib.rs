@@ -313,6 +313,7 @@ impl Config {
         let mut needs = vec![
             ("tls.key", "tls.certificate", no_certificate && tls.key.is_some()),
             ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
+            ("tls.client_crl", "tls.client_ca", tls.client_ca.is_none() && tls.client_crl.is_some()),
         ];
         needs.extend(self.needs_of_listeners());
         needs.extend(self.needs_of_jwt());

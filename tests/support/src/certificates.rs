@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lotmq_chain::der::{Reader, tag};
 use lotmq_client::{TlsContext, TlsOptions};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -62,6 +66,17 @@ impl Signed {
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions);
         let builder = builder.unwrap().with_client_cert_verifier(judge);
         Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+
+    /// Serial number of the certificate.
+    fn serial_number(&self) -> SerialNumber {
+        let der = CertificateDer::from_pem_file(&self.certificate).unwrap();
+        let certificate = Reader(&der).expect(tag::SEQUENCE).unwrap();
+        let mut fields = Reader(Reader(certificate).expect(tag::SEQUENCE).unwrap());
+        // Version 3 is told before it.
+        fields.expect(tag::VERSION).unwrap();
+        let (_, serial) = fields.next().unwrap();
+        SerialNumber::from_slice(serial)
     }
 
     /// PEM of the certificate with its key behind it.
@@ -175,6 +190,29 @@ impl Authority {
         write(&signed.key, &key.serialize_pem());
         write(&signed.certificate, &(certificate.pem() + &chain));
         signed
+    }
+
+    /// Writes its list of revoked certificates, in PEM, and returns the file.
+    pub fn revoke(&self, revoked: &[&Signed]) -> PathBuf {
+        let at = rcgen::date_time_ymd(2026, 1, 1);
+        let revoked = revoked.iter().map(|signed| RevokedCertParams {
+            serial_number: signed.serial_number(),
+            revocation_time: at,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: at,
+            // A list counts on after that.
+            next_update: at + Duration::from_secs(60),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let file = self.path("revoked.pem");
+        write(&file, &list.signed_by(&self.issuer).unwrap().pem().unwrap());
+        file
     }
 
     /// Returns the TLS options of a client that trusts this authority.

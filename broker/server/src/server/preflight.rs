@@ -185,6 +185,8 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
             "tls.key"
         } else if config.tls.client_ca.as_deref() == Some(path) {
             "tls.client_ca"
+        } else if config.tls.client_crl.as_deref() == Some(path) {
+            "tls.client_crl"
         } else {
             "tls.certificate"
         }
@@ -194,7 +196,8 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
         | CertificateError::TooLarge { path }
         | CertificateError::Pkcs12 { path }
         | CertificateError::NotPem { path, .. }
-        | CertificateError::BadAuthority { path, .. } => of_path(path),
+        | CertificateError::BadAuthority { path, .. }
+        | CertificateError::BadRevocationList { path, .. } => of_path(path),
         CertificateError::KeyMismatch { key, .. } | CertificateError::BadKey { key, .. } => of_path(key),
         CertificateError::NoKey { certificate }
         | CertificateError::OldVersion { certificate }
