@@ -101,8 +101,8 @@ pub use keys::KEYS;
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
     Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
-    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
-    WssListener,
+    MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, UserPattern,
+    WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
 pub use lot::{Authority, Lot, LotCache};

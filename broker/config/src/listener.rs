@@ -51,10 +51,12 @@ mod mqtt;
 mod mqtts;
 mod quic;
 mod unix;
+mod user_pattern;
 mod ws;
 mod wss;
 
 pub use limits::{ListenerLimits, OwnLimits};
+pub use user_pattern::UserPattern;
 
 /// Section of a transport.
 trait Transport {
@@ -130,6 +132,12 @@ words! {
         CommonName = "common-name",
         /// Its whole subject, as in `CN=device-1,O=Example`, is that name.
         Subject = "subject",
+        /// Its DNS name, of the Subject Alternative Names (RFC 5280 §4.2.1.6), is that name.
+        DnsName = "san-dns",
+        /// Its e-mail address, of those names, is that name.
+        Email = "san-email",
+        /// Its URI, of those names, is that name.
+        Uri = "san-uri",
     }
 }
 
@@ -151,6 +159,8 @@ pub struct ListenerPlan {
     pub tls: Option<ClientCertificate>,
     /// User name that the broker takes from a client certificate.
     pub user_from_certificate: UserFromCertificate,
+    /// Form of that name; `None` if the whole name is the user.
+    pub certificate_user_pattern: Option<UserPattern>,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
     /// Web pages that count as programs of this machine.
@@ -197,6 +207,7 @@ impl ListenerPlan {
             trusted_proxies: Networks::default(),
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
+            certificate_user_pattern: None,
             websocket: None,
             origins: WebOrigins::default(),
             zstd_clients_max: 0,
@@ -247,6 +258,11 @@ impl Config {
             else {
                 continue;
             };
+            if let Some(pattern) = plan.key("certificate_user_pattern") {
+                let has_no_name = plan.user_from_certificate == UserFromCertificate::Off;
+                let has_pattern = plan.certificate_user_pattern.is_some();
+                needs.push((pattern.path, user.path, has_pattern && has_no_name));
+            }
             let asks = plan.tls.is_some_and(|asked| asked != ClientCertificate::Off);
             let takes_user = plan.user_from_certificate != UserFromCertificate::Off;
             needs.push((asked.path, "tls.client_ca", asks && no_authority));

@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::AnonymousLogin;
-use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, WebOrigins};
+use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, UserPattern, WebOrigins};
 
 use super::Net;
 use super::certificates::ListenerTls;
 use super::gate::{Addresses, Gate};
 use super::half_open::HalfOpen;
 use super::limits::half_open_part;
+use super::subject;
 use lotmq_core::connection::ListenerTerms;
-use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::peer::{Certified, Peer};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenant;
@@ -39,7 +40,9 @@ pub struct Listener {
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
     /// Part of a client's certificate that names the user.
-    pub(crate) user_from_certificate: UserFromCertificate,
+    user_from_certificate: UserFromCertificate,
+    /// Form of the name in that part.
+    certificate_user_pattern: Option<UserPattern>,
     /// Whether connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Proxies whose header is trusted; with none, all are.
@@ -89,6 +92,7 @@ impl Listener {
             addresses: Addresses::default(),
             tls,
             user_from_certificate: plan.user_from_certificate,
+            certificate_user_pattern: plan.certificate_user_pattern.clone(),
             proxy_protocol: plan.proxy_protocol,
             trusted_proxies: plan.trusted_proxies.clone(),
             is_websocket: plan.websocket.is_some(),
@@ -96,6 +100,11 @@ impl Listener {
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
             compressed: AtomicU32::new(0),
         }
+    }
+
+    /// User that a client's certificate names, where the listener asks for it.
+    pub(crate) fn user_of_certificate(&self, der: &[u8]) -> Option<Certified> {
+        subject::read(self.user_from_certificate, self.certificate_user_pattern.as_ref(), der)
     }
 
     /// Whether the header of the PROXY protocol from `peer` is trusted.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern};
 use crate::key::section;
 use crate::setting::{BindAddresses, Port};
 
@@ -28,6 +28,10 @@ section! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+        /// Form of the name in the certificate, with `*` for the user: `*.devices.plant.example`.
+        /// A certificate names nobody unless exactly one of its names has this form. Without a
+        /// pattern the whole name is the user.
+        certificate_user_pattern: Option<UserPattern> = None;
     }
 }
 
@@ -37,5 +41,6 @@ impl Transport for QuicListener {
         plan.carrier = Carrier::Quic { idle_timeout: Duration::from_secs(self.idle_timeout_sec.into()) };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
+        plan.certificate_user_pattern = self.certificate_user_pattern.clone();
     }
 }
