@@ -322,7 +322,7 @@ fn is_of_its_kind(key: &Key, value: &str) -> bool {
 #[test]
 fn no_key_takes_a_value_of_another_kind() {
     const TEXTS: &[&str] = &["'x y'", "'true'", "'yes'", "'1'"];
-    let kinds: [(&str, &[&str]); 17] = [
+    let kinds: [(&str, &[&str]); 22] = [
         ("`true` or `false`", &["true"]),
         ("whole number", &["1"]),
         ("port, ", &["1"]),
@@ -341,6 +341,11 @@ fn no_key_takes_a_value_of_another_kind() {
         ("origins", &["''", "[]"]),
         ("public keys", &["''", "[]"]),
         ("a table for each tenant", &[]),
+        ("address such as", &[]),
+        ("form of a name", &[]),
+        ("name of a claim", TEXTS),
+        ("claims by name or path", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]"]),
+        ("list of texts", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]"]),
     ];
     for key in KEYS.iter() {
         let of_type = kinds.iter().find(|(kind, _)| key.type_name.starts_with(kind));

@@ -55,7 +55,7 @@ impl ClaimPaths {
 }
 
 impl Setting for ClaimPaths {
-    const TYPE: &'static str = "names or paths of claims: one, a list, or text with commas";
+    const TYPE: &'static str = "claims by name or path: one, a list, or text with commas";
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         let paths = texts(value).and_then(|texts| texts.iter().map(|text| path(text)).collect());

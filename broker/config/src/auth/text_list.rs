@@ -28,7 +28,7 @@ impl TextList {
 }
 
 impl Setting for TextList {
-    const TYPE: &'static str = "texts: one, a list, or text with commas";
+    const TYPE: &'static str = "list of texts, or text with commas";
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         texts(value).map(Self).ok_or(ValueError::WrongType { expected: Self::TYPE })

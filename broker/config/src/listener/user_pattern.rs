@@ -22,7 +22,7 @@ impl UserPattern {
 }
 
 impl Setting for UserPattern {
-    const TYPE: &'static str = "text with one `*`, as `*.devices.plant.example`";
+    const TYPE: &'static str = "form of a name with one `*`, as `*.devices.plant.example`";
 
     fn parse(value: &Value) -> Result<Self, ValueError> {
         let parts = value.as_str().and_then(|text| text.trim().split_once('*'));
