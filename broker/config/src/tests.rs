@@ -344,8 +344,8 @@ fn no_key_takes_a_value_of_another_kind() {
         ("address such as", &[]),
         ("form of a name", &[]),
         ("name of a claim", TEXTS),
-        ("claims by name or path", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]"]),
-        ("list of texts", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]"]),
+        ("claims by name or path", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]", "['x y']"]),
+        ("list of texts", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]", "['x y']"]),
     ];
     for key in KEYS.iter() {
         let of_type = kinds.iter().find(|(kind, _)| key.type_name.starts_with(kind));

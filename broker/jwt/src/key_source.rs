@@ -26,6 +26,8 @@ enum KeyFileFormat {
 /// File with keys.
 #[derive(Debug)]
 pub(crate) struct KeyFile {
+    /// Key of the configuration that names it.
+    pub(crate) setting: &'static str,
     path: PathBuf,
     format: KeyFileFormat,
     /// The file when it was last read, successfully or not.
@@ -33,8 +35,8 @@ pub(crate) struct KeyFile {
 }
 
 impl KeyFile {
-    /// The files of a configuration, each with the key that names it.
-    pub(crate) fn of(config: &Jwt) -> Vec<(&'static str, Self)> {
+    /// The files of a configuration.
+    pub(crate) fn of(config: &Jwt) -> Vec<Self> {
         let Jwt { secret_file, public_key_file, jwks_file, .. } = config;
         [
             ("auth.jwt.secret_file", secret_file, KeyFileFormat::Secret),
@@ -44,14 +46,14 @@ impl KeyFile {
         .into_iter()
         .filter_map(|(setting, path, format)| {
             let path = path.clone()?;
-            Some((setting, Self { path, format, seen: None }))
+            Some(Self { setting, path, format, seen: None })
         })
         .collect()
     }
 
-    /// Name of the source, for messages.
-    pub(crate) fn name(&self, setting: &str) -> String {
-        format!("{setting} {}", masked_path(&self.path))
+    /// Its path, for messages.
+    pub(crate) fn shown_path(&self) -> String {
+        masked_path(&self.path).into_owned()
     }
 
     /// Whether the file is another one than was read last.
@@ -145,8 +147,9 @@ mod tests {
         let path = folder.path().join("secret");
         let mut jwt = Jwt::default();
         jwt.secret_file = Some(path.clone());
-        let (setting, mut file) = KeyFile::of(&jwt).pop().unwrap();
-        assert!(file.name(setting).starts_with("auth.jwt.secret_file /"));
+        let mut file = KeyFile::of(&jwt).pop().unwrap();
+        assert_eq!(file.setting, "auth.jwt.secret_file");
+        assert_eq!(file.shown_path(), path.display().to_string());
         assert!(matches!(file.read(), Err(KeyError::Unreadable(_))));
         assert!(file.has_changed(), "a file that is not there is looked for");
         std::fs::write(&path, "short").unwrap();

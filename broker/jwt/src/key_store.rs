@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lotmq_config::Jwt;
+use lotmq_config::{Jwt, KeyAddress};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, info, warn};
 
@@ -28,10 +28,12 @@ pub(crate) struct KeyStore(Arc<Shared>);
 #[non_exhaustive]
 pub enum KeyStoreError {
     /// A source has no keys.
-    #[error("{name} {fault}")]
+    #[error("{place} {fault}")]
     Source {
-        /// Key of the configuration, and the file.
-        name: String,
+        /// Key of the configuration.
+        setting: &'static str,
+        /// The file or the address.
+        place: String,
         /// Fault of the source.
         fault: KeyError,
     },
@@ -99,6 +101,30 @@ impl FetchSchedule {
     }
 }
 
+/// Key of the configuration that names the source on the network.
+const NETWORK: &str = "auth.jwt.jwks_url";
+
+/// Reads the keys of all files.
+fn read_files(config: &Jwt) -> Result<(Vec<KeyFile>, Vec<SourceKeys>), KeyStoreError> {
+    let (mut files, mut loaded) = (KeyFile::of(config), Vec::new());
+    for file in &mut files {
+        let read = file.read();
+        let (setting, place) = (file.setting, file.shown_path());
+        let mut source = SourceKeys::default();
+        source.loaded(read.map_err(|fault| KeyStoreError::Source { setting, place, fault })?);
+        loaded.push(source);
+    }
+    Ok((files, loaded))
+}
+
+/// Checks that each file of a configuration has keys, as a start does. It fetches nothing.
+///
+/// # Errors
+/// See [`KeyStoreError`].
+pub fn check_key_files(config: &Jwt) -> Result<(), KeyStoreError> {
+    read_files(config).map(|_| ())
+}
+
 impl KeyStore {
     /// Reads the files, and starts the thread. It does not wait for the network: tokens are refused
     /// until the first fetch has succeeded.
@@ -106,19 +132,11 @@ impl KeyStore {
     /// # Errors
     /// See [`KeyStoreError`].
     pub(crate) fn start(config: &Jwt) -> Result<Self, KeyStoreError> {
-        let network = "auth.jwt.jwks_url";
-        let of_network = |fault| KeyStoreError::Source { name: network.to_owned(), fault };
-        let fetcher = Fetcher::new(config).map_err(of_network)?;
-        let mut files = Vec::new();
-        let mut loaded = Vec::new();
-        for (setting, mut file) in KeyFile::of(config) {
-            let name = file.name(setting);
-            let keys = file.read().map_err(|fault| KeyStoreError::Source { name: name.clone(), fault })?;
-            let mut source = SourceKeys::default();
-            source.loaded(keys);
-            loaded.push(source);
-            files.push((name, file));
-        }
+        let (files, loaded) = read_files(config)?;
+        let fetcher = Fetcher::new(config).map_err(|fault| {
+            let place = config.jwks_url.as_ref().map_or("", KeyAddress::text).to_owned();
+            KeyStoreError::Source { setting: NETWORK, place, fault }
+        })?;
         let state = StoreState {
             files: loaded,
             network: SourceKeys::default(),
@@ -127,7 +145,7 @@ impl KeyStore {
         };
         let outage = Duration::from_secs(u64::from(config.keys_outage_sec));
         let shared = Arc::new(Shared { outage, state: Mutex::new(state), changed: Condvar::new() });
-        let worker = Worker { shared: Arc::clone(&shared), files, fetcher, network };
+        let worker = Worker { shared: Arc::clone(&shared), files, fetcher };
         std::thread::Builder::new().name("jwt-keys".to_owned()).spawn(move || worker.work())?;
         Ok(Self(shared))
     }
@@ -159,11 +177,9 @@ impl Drop for KeyStore {
 /// The thread of a store.
 struct Worker {
     shared: Arc<Shared>,
-    /// Files with their names, in the order of [`StoreState::files`].
-    files: Vec<(String, KeyFile)>,
+    /// Files, in the order of [`StoreState::files`].
+    files: Vec<KeyFile>,
     fetcher: Option<Fetcher>,
-    /// Name of the source on the network.
-    network: &'static str,
 }
 
 impl Worker {
@@ -206,11 +222,11 @@ impl Worker {
     }
 
     fn check_files(&mut self) {
-        for (place, (name, file)) in self.files.iter_mut().enumerate() {
+        for (number, file) in self.files.iter_mut().enumerate() {
             if file.has_changed() {
                 let read = file.read();
-                if let Some(source) = self.shared.state.lock().files.get_mut(place) {
-                    note(source, name, read, self.shared.outage);
+                if let Some(source) = self.shared.state.lock().files.get_mut(number) {
+                    note(source, file.setting, read, self.shared.outage);
                 }
             }
         }
@@ -223,7 +239,7 @@ impl Worker {
         if let Some(schedule) = &mut state.schedule {
             schedule.ended(fetched.is_ok(), Instant::now());
         }
-        note(&mut state.network, self.network, fetched, self.shared.outage);
+        note(&mut state.network, NETWORK, fetched, self.shared.outage);
     }
 }
 
@@ -235,7 +251,7 @@ fn note(source: &mut SourceKeys, name: &str, read: Result<KeySet, KeyError>, out
             let count = keys.len();
             let has_failed = source.loaded(keys);
             if has_failed || !had_keys {
-                info!(target: "auth", source = name, keys = count, "keys of tokens are read");
+                info!(source = name, keys = count, "keys of tokens are read");
             }
         }
         Err(fault) => {
@@ -243,9 +259,9 @@ fn note(source: &mut SourceKeys, name: &str, read: Result<KeySet, KeyError>, out
                 return;
             }
             if had_keys {
-                warn!(target: "auth", source = name, %fault, outage_sec = outage.as_secs(), "keys of tokens are not replaced; the former ones stay for the outage time");
+                warn!(source = name, %fault, outage_sec = outage.as_secs(), "keys of tokens are not replaced; the former ones stay for the outage time");
             } else {
-                error!(target: "auth", source = name, %fault, "there are no keys of tokens from this source; tokens are refused");
+                error!(source = name, %fault, "there are no keys of tokens from this source; tokens are refused");
             }
         }
     }

@@ -19,6 +19,7 @@
 mod acl;
 mod claims;
 mod fetch;
+mod fuzz;
 mod key;
 mod key_error;
 mod key_set;
@@ -32,6 +33,8 @@ mod refusal;
 mod ring_provider;
 mod token;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_token;
 pub use key_error::KeyError;
-pub use key_store::KeyStoreError;
+pub use key_store::{KeyStoreError, check_key_files};
 pub use member::JwtMember;
