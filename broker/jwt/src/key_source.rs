@@ -2,6 +2,7 @@
 //!
 //! Invariant: a source that fails keeps the keys that it had for a bounded time, and gets no others.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::key::SecretKeys;
 use crate::key_error::KeyError;
 use crate::key_set::KeySet;
 use crate::read_file::read_file;
+
+/// Bit of a mode by which everybody on the machine reads a file.
+const READ_BY_ALL: u32 = 0o004;
 
 /// Content of a file with keys.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,12 @@ impl KeyFile {
     /// Its path, for messages.
     pub(crate) fn shown_path(&self) -> String {
         masked_path(&self.path).into_owned()
+    }
+
+    /// Whether everybody on this machine can read a secret.
+    pub(crate) fn is_open_secret(&self) -> bool {
+        let mode = std::fs::metadata(&self.path).map_or(0, |file| file.permissions().mode());
+        matches!(self.format, KeyFileFormat::Secret) && mode & READ_BY_ALL != 0
     }
 
     /// Whether the file is another one than was read last.
@@ -158,6 +168,10 @@ mod tests {
         std::fs::write(&path, "k".repeat(32)).unwrap();
         assert!(file.has_changed());
         assert_eq!(file.read().unwrap().len(), 1);
+        for (mode, is_open) in [(0o644, true), (0o640, false), (0o600, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(file.is_open_secret(), is_open, "{mode:o}");
+        }
         std::fs::remove_file(&path).unwrap();
         assert!(file.has_changed());
     }

@@ -25,7 +25,6 @@ pub(crate) struct KeyStore(Arc<Shared>);
 
 /// Reason why the keys cannot be used at a start.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum KeyStoreError {
     /// A source has no keys.
     #[error("{place} {fault}")]
@@ -133,6 +132,12 @@ impl KeyStore {
     /// See [`KeyStoreError`].
     pub(crate) fn start(config: &Jwt) -> Result<Self, KeyStoreError> {
         let (files, loaded) = read_files(config)?;
+        for file in files.iter().filter(|file| file.is_open_secret()) {
+            warn!(
+                path = file.shown_path(),
+                "the secret of tokens can be read by everybody on this machine; chmod 640 it, or 600"
+            );
+        }
         let fetcher = Fetcher::new(config).map_err(|fault| {
             let place = config.jwks_url.as_ref().map_or("", KeyAddress::text).to_owned();
             KeyStoreError::Source { setting: NETWORK, place, fault }

@@ -19,6 +19,7 @@ mod restore;
 pub(crate) mod signals;
 mod snapshot_socket;
 mod storage_watch;
+mod tokens;
 pub mod warm;
 
 use std::path::{Path, PathBuf};
@@ -166,6 +167,14 @@ pub enum StartError {
     Certificate {
         /// As in the configuration: `mqtts`.
         listener: &'static str,
+        /// The file and its error.
+        reason: String,
+    },
+    /// A file with keys of tokens cannot be used.
+    #[error("`{setting}`: {reason}")]
+    Tokens {
+        /// Key of the configuration.
+        setting: &'static str,
         /// The file and its error.
         reason: String,
     },
