@@ -448,7 +448,8 @@ impl Authorities {
         // The verifier then refuses certificates of an authority without a list.
         let judge = builder.with_crls(lists.clone()).build().map_err(|error| match (error, revoked) {
             (VerifierBuilderError::InvalidCrl(reason), Some(path)) => {
-                CertificateError::BadRevocationList { path: path.to_owned(), reason: reason.to_string() }
+                // Names of the library's variants, such as `BadSignature`.
+                CertificateError::BadRevocationList { path: path.to_owned(), reason: format!("{reason:?}") }
             }
             (error, _) => bad(error.to_string()),
         })?;
