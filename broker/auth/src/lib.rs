@@ -44,14 +44,17 @@ pub mod built_in;
 mod decide;
 mod directory;
 mod exchange;
+mod grants;
 pub mod limits;
 mod login;
+mod member;
 mod name;
 mod opinion;
 mod password;
 mod pattern;
 mod peer;
 mod places;
+mod principal;
 mod privilege;
 mod reference;
 mod remembered;
@@ -65,15 +68,18 @@ pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
+pub use grants::{Grant, GrantActions, GrantEffect, GrantList, GrantRefusal};
 pub use login::{
     AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
     VerifiedLogin,
 };
+pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use peer::{Peer, Source};
+pub use principal::{ClaimRefusal, Claims, Principal, PrincipalSource};
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use reference::AccountReference;
 pub use rulebook::{Rule, Rulebook};

@@ -152,6 +152,19 @@ pub enum LoginRefusal {
     /// of order; never told apart. Not authorized.
     #[error("authentication failed")]
     ExchangeFailed,
+    /// The token, or another proof of limited life, has expired. Not authorized.
+    #[error("the credentials have expired")]
+    CredentialsExpired,
+    /// A member of the login chain refused the Client. Not authorized.
+    #[error("the login was refused")]
+    DeniedByMember,
+    /// A member of the login chain named a user whose name it may not use: `root`, that of an
+    /// account, or none that rules could match. Not authorized.
+    #[error("the user name is not one that this login may have")]
+    NameNotAllowed,
+    /// A member of the login chain could not decide. Server unavailable.
+    #[error("the login could not be checked; try again later")]
+    CheckFailed,
 }
 
 /// Origin of a login, used only to order many logins that wait. It is never reported.

@@ -32,10 +32,10 @@ pub(super) fn reason_of(refusal: LoginRefusal) -> (ReasonCode, Option<Limit>) {
     let limits =
         [(LoginRefusal::TooManyFailures, Limit::LoginWaitMaxSec), (LoginRefusal::Busy, Limit::LoginsWaiting)];
     let limit = limits.into_iter().find_map(|(of, limit)| (of == refusal).then_some(limit));
-    let otherwise = if refusal == LoginRefusal::BadCredentials {
-        ReasonCode::BadUserNameOrPassword
-    } else {
-        ReasonCode::NotAuthorized
+    let otherwise = match refusal {
+        LoginRefusal::BadCredentials => ReasonCode::BadUserNameOrPassword,
+        LoginRefusal::CheckFailed => ReasonCode::ServerUnavailable,
+        _ => ReasonCode::NotAuthorized,
     };
     (limit.map_or(otherwise, Limit::reason), limit)
 }
