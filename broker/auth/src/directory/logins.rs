@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Directory, is_default_root_elsewhere, new_salt};
+use super::{Directory, KnownAccount, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
 use crate::login::{
     Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin, VerifiedLogin,
@@ -21,8 +21,8 @@ impl Directory {
             return self.begin_anonymous(request);
         };
         let password = request.password.unwrap_or_default();
-        let account = self.account(user_name);
-        if account.as_ref().is_some_and(|account| is_default_root_elsewhere(account, request)) {
+        let known = self.known_account(user_name);
+        if known.as_ref().is_some_and(|known| is_default_root_elsewhere(&known.account, request)) {
             return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
         }
         let attempt = self.attempt(request, user_name);
@@ -30,14 +30,17 @@ impl Directory {
             let attempts = self.attempts.lock();
             (attempts.judge(attempt, request.now_ms), attempts.has_failed(attempt, request.now_ms))
         };
-        let pending = match account {
+        let pending = match known {
             None => PendingLogin::of_nobody(&self.decoy, attempt, request, password),
-            Some(account) => {
+            Some(KnownAccount { account, principal }) => {
                 // After a failure, logins as this user from this address lose the priority of known
                 // places.
                 let is_familiar =
                     !has_failed && self.places.lock().knows(&account.name, request.peer.source());
-                PendingLogin { is_familiar, ..PendingLogin::of(&account, attempt, request, password) }
+                PendingLogin {
+                    is_familiar,
+                    ..PendingLogin::of((&account, principal), attempt, request, password)
+                }
             }
         };
         match judgement {
@@ -103,9 +106,8 @@ impl Directory {
     fn is_remembered(&self, pending: &PendingLogin) -> bool {
         let PendingLogin { identity, password, .. } = pending;
         identity
-            .user
-            .as_ref()
-            .is_some_and(|user| self.remembered.lock().knows(user, identity.credential_version, password))
+            .user()
+            .is_some_and(|user| self.remembered.lock().knows(user, identity.credential_version(), password))
     }
 
     fn admitted(&self, pending: PendingLogin) -> LoginStep {
@@ -116,7 +118,7 @@ impl Directory {
     /// Records a successful login: clears its failures and adds its place.
     pub(super) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
         self.attempts.lock().succeeded(attempt);
-        if let Some(user) = &identity.user {
+        if let Some(user) = identity.user() {
             self.places.lock().add(user, attempt.parts().0);
         }
     }
@@ -151,8 +153,11 @@ impl Directory {
     /// Logs in the user of a verified certificate; `name` is `None` if it names no user. Ignores
     /// user name and password of the request.
     pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
-        match name.and_then(|name| self.account(name)) {
-            Some(account) => LoginStep::Admitted(Identity::of(&account, request)),
+        match name.and_then(|name| self.principal(name)) {
+            Some(principal) => {
+                let client_id = Arc::clone(&request.client_id);
+                LoginStep::Admitted(Identity::new(principal, client_id, request.peer))
+            }
             None => LoginStep::Refused(LoginRefusal::CertificateOfNobody),
         }
     }
@@ -174,13 +179,13 @@ impl Directory {
 
     /// Remembers a password that was right. False when the account has changed meanwhile.
     fn remember(&self, identity: &Identity, password: &[u8]) -> bool {
-        let Some(user) = &identity.user else { return false };
+        let Some(user) = identity.user() else { return false };
         // Under the accounts' lock, so that a change of the password that comes now also forgets.
         let table = self.accounts.read();
-        let current = table.by_name.get(user).map(|account| account.credential_version);
-        let is_current = current == Some(identity.credential_version);
+        let current = table.by_name.get(user).map(|known| known.account.credential_version);
+        let is_current = current == Some(identity.credential_version());
         if is_current {
-            self.remembered.lock().remember(user, identity.credential_version, password);
+            self.remembered.lock().remember(user, identity.credential_version(), password);
         }
         is_current
     }

@@ -87,7 +87,7 @@ impl<'a> Record<'a> {
 
     /// Record of an event with its identity.
     pub(crate) fn of(event: Event, identity: &'a Identity) -> Self {
-        Self { user: identity.user.as_deref(), client_id: Some(&identity.client_id), ..Self::new(event) }
+        Self { user: identity.user_name(), client_id: Some(&identity.client_id), ..Self::new(event) }
     }
 
     pub(super) fn to_json(self, now_ms: u64) -> String {

@@ -117,7 +117,7 @@ fn client_json(client: &Client) -> Option<Value> {
     let link = state.link.as_ref()?;
     Some(json!({
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "endpoint": link.connection.peer().to_string(),
         "protocol": protocol(link.version),
         "connectedAt": utc_text(state.connected_at_ms),
@@ -145,7 +145,7 @@ fn session_json(client: &Client) -> Value {
     let counts = state.session.counts();
     json!({
         "clientId": &*client.client_id,
-        "username": client.user.as_deref(),
+        "username": client.user_name(),
         "connected": state.link.is_some(),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
         "queued": counts.queued,
@@ -159,7 +159,7 @@ fn whole_session_json(client: &Client, clock: &dyn Clock) -> Value {
     let counts = state.session.counts();
     json!({
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "connected": state.link.is_some(),
         "disconnectedAt": state.left_at.get().map(|at| utc_text(clock.wall_of(at.as_millis()))),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
@@ -194,7 +194,7 @@ fn connection_json(client: &Client) -> Option<Value> {
         "listener": connection.listener.name,
         "endpoint": connection.peer().to_string(),
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "connectedAt": utc_text(state.connected_at_ms),
         "waitingBytes": link.waiting_bytes(),
         "partialBytes": connection.transport.held_bytes(),
