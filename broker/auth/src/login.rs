@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::attempts::AttemptKey;
+use crate::chain::{MemberFigures, PendingChain};
 use crate::password::Credential;
 use crate::peer::{Peer, Source};
 use crate::principal::Principal;
@@ -208,7 +209,7 @@ pub struct LoginWait {
     pub left_ms: u64,
 }
 
-/// A login whose password waits for its Argon2id. Holds the password until it is dropped, then
+/// A login whose password waits for its Argon2id, or which waits for its chain. Holds the password until it is dropped, then
 /// wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
@@ -220,6 +221,10 @@ pub struct PendingLogin {
     pub(crate) password: Zeroizing<Vec<u8>>,
     /// Salt for a SCRAM verifier, where one is wanted and not there yet.
     pub(crate) scram_salt: Option<[u8; 16]>,
+    /// Figures in which the outcome counts.
+    pub(crate) figures: Option<Arc<MemberFigures>>,
+    /// Chain that decides in place of the password.
+    pub(crate) chain: Option<Box<PendingChain>>,
 }
 
 impl PendingLogin {
@@ -238,6 +243,8 @@ impl PendingLogin {
             is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
+            figures: None,
+            chain: None,
         }
     }
 
@@ -256,6 +263,8 @@ impl PendingLogin {
             is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
+            figures: None,
+            chain: None,
         }
     }
 

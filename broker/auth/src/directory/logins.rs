@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use super::{Directory, KnownAccount, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
+use crate::chain::Counted;
 use crate::login::{
     Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin, VerifiedLogin,
 };
+use crate::password::Credential;
 use crate::peer::Source;
 
 impl Directory {
@@ -58,10 +60,17 @@ impl Directory {
     /// Next step of a login that has waited for its turn to be hashed: others may have been right
     /// with the same password meanwhile, or wrong too often.
     pub fn check_login(&self, mut pending: PendingLogin, now_ms: u64) -> LoginStep {
+        let figures = pending.figures.clone();
+        let count = |counted| drop(figures.inspect(|figures| figures.count(counted)));
         if self.attempts.lock().must_wait(pending.attempt, now_ms) {
+            count(Counted::Denied);
             return LoginStep::Refused(LoginRefusal::TooManyFailures);
         }
+        if let Some(chain) = pending.chain.take() {
+            return self.run_chain(pending, &chain, now_ms);
+        }
         if self.is_remembered(&pending) {
+            count(Counted::Allowed);
             return self.admitted(pending);
         }
         if self.scram.is_some() && pending.is_known && pending.credential.scram.is_none() {
@@ -75,6 +84,26 @@ impl Directory {
     /// called before the login has its turn.
     pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
         self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
+    }
+
+    pub(crate) fn judge(&self, attempt: AttemptKey, now_ms: u64) -> Judgement {
+        self.attempts.lock().judge(attempt, now_ms)
+    }
+
+    /// Counts a failed login.
+    pub(crate) fn failed(&self, attempt: AttemptKey, now_ms: u64) {
+        self.attempts.lock().failed(attempt, now_ms);
+    }
+
+    /// Whether an account has this name, and whether it has logged in from there before.
+    pub(crate) fn knows_place(&self, user_name: Option<&str>, request: &LoginRequest<'_>) -> (bool, bool) {
+        let Some(account) = user_name.and_then(|name| self.account(name)) else { return (false, false) };
+        (true, self.places.lock().knows(&account.name, request.peer.source()))
+    }
+
+    /// Credential of an unknown user.
+    pub(crate) fn decoy(&self) -> &Credential {
+        &self.decoy
     }
 
     /// How long the next login as this user from there has to wait, in milliseconds; 0 when it has
@@ -116,9 +145,9 @@ impl Directory {
     }
 
     /// Records a successful login: clears its failures and adds its place.
-    pub(super) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
+    pub(crate) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
         self.attempts.lock().succeeded(attempt);
-        if let Some(user) = identity.user() {
+        if let Some(user) = identity.user().filter(|_| identity.principal.member().is_none()) {
             self.places.lock().add(user, attempt.parts().0);
         }
     }
@@ -146,7 +175,7 @@ impl Directory {
         step
     }
 
-    pub(super) fn attempt(&self, request: &LoginRequest<'_>, user_name: &str) -> AttemptKey {
+    pub(crate) fn attempt(&self, request: &LoginRequest<'_>, user_name: &str) -> AttemptKey {
         self.attempts.lock().key(request.peer.source(), user_name)
     }
 
@@ -167,8 +196,11 @@ impl Directory {
     /// # Errors
     /// [`LoginRefusal::BadCredentials`], also when the account was changed or removed meanwhile.
     pub fn finish_login(&self, verified: VerifiedLogin, now_ms: u64) -> Result<Identity, LoginRefusal> {
-        let PendingLogin { identity, attempt, password, .. } = verified.pending;
-        if verified.is_right && self.remember(&identity, &password) {
+        let PendingLogin { identity, attempt, password, figures, .. } = verified.pending;
+        let is_right = verified.is_right && self.remember(&identity, &password);
+        let counted = if is_right { Counted::Allowed } else { Counted::Denied };
+        figures.inspect(|figures| figures.count(counted));
+        if is_right {
             self.proved(&identity, attempt);
             Ok(identity)
         } else {
