@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 use crate::key::section;
+use crate::login_modules::LoginModules;
 use crate::setting::{BindAddresses, Port};
 
 section! {
@@ -28,6 +29,8 @@ section! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+        /// Login modules of this listener, in place of those in `auth.modules`.
+        auth_modules: Option<LoginModules> = None;
     }
 }
 
