@@ -3,6 +3,7 @@
 //! Path of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`]
 //! → [`PendingLogin::verify`] → [`Directory::finish_login`] → an [`Identity`]. With an
 //! authentication method: [`Directory::begin_exchange`] → [`Directory::step`] for each message.
+//! A listener's [`LoginChain`] stands before that, and asks other members on a login thread.
 //! Path of a PUBLISH, SUBSCRIBE or command: an implementation of [`Decide`] answers a [`Question`]
 //! about that identity. The [`Rulebook`] asks the rules of the tenant, caches their answers, and
 //! has the built-in ones.
@@ -41,6 +42,7 @@
 mod account;
 mod attempts;
 pub mod built_in;
+mod chain;
 mod decide;
 mod directory;
 mod exchange;
@@ -65,6 +67,10 @@ mod table;
 mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
+pub use chain::{
+    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMembers, MemberCounts, MemberFigures,
+    UnknownMember,
+};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};

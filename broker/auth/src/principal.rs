@@ -21,6 +21,7 @@ use crate::account::{Account, Flag};
 use crate::grants::GrantList;
 use crate::limits::{CLAIMS_BYTES_MAX, GROUPS_PER_ACCOUNT_MAX, PROPERTIES_PER_ACCOUNT_MAX};
 use crate::name::{NameError, check_group_name, check_user_name};
+use crate::reference::AccountReference;
 use crate::{ADMIN_GROUP, ROOT};
 
 /// Source of a principal: the part of the broker that has identified it.
@@ -70,6 +71,9 @@ pub enum ClaimRefusal {
         /// The rule.
         reason: NameError,
     },
+    /// An account of the local store has the name.
+    #[error("an account of the broker has this user name")]
+    NameOfAccount,
     /// The name of a group breaks a rule.
     #[error("group '{group}': {reason}")]
     Group {
@@ -116,6 +120,13 @@ impl Principal {
         let Account { number, credential_version, .. } = *account;
         let source = PrincipalSource::Account { number, credential_version };
         Principal { name: Some(Arc::clone(&account.name)), source, number, claims: None }
+    }
+
+    /// Principal of an account that is known by its name and number alone, as the store names it.
+    pub fn of_reference(account: AccountReference<'_>) -> Arc<Principal> {
+        let AccountReference { name, number } = account;
+        let source = PrincipalSource::Account { number, credential_version: 0 };
+        Arc::new(Principal { name: Some(name.into()), source, number, claims: None })
     }
 
     /// Principal for which a member of the login chain vouches, with the names of the groups and

@@ -53,6 +53,7 @@ pub mod limit_table;
 mod limits;
 mod listener;
 mod log;
+mod login_modules;
 mod lot;
 mod malformed;
 mod mistakes;
@@ -105,6 +106,7 @@ pub use listener::{
     WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
+pub use login_modules::{BUILT_IN_MODULE, LoginModules};
 pub use lot::{Authority, Lot, LotCache};
 pub use mistakes::Mistake;
 pub use modules::Modules;
@@ -297,13 +299,14 @@ impl Config {
         Ok(())
     }
 
-    /// The keys that need another one which is not set.
+    /// The keys that need another one which is not set, and lists with modules that do not exist.
     fn unmet_needs(&self) -> impl Iterator<Item = ConfigError> {
         let unmet = self.needs().into_iter().filter(|(.., is_missing)| *is_missing);
-        unmet.map(|(key, needed, _)| {
+        let missing = unmet.map(|(key, needed, _)| {
             let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
             ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed }
-        })
+        });
+        missing.chain(self.unknown_login_modules())
     }
 
     /// Keys that need others.

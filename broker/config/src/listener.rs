@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::login_modules::LoginModules;
 use super::networks::Networks;
 use super::origin::ValueOrigin;
 use super::setting::words;
@@ -38,6 +39,8 @@ macro_rules! listener {
                 /// connections of others before it reads a byte. Without any, it believes everybody
                 /// who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
+                /// Login modules of this listener, in place of those in `auth.modules`.
+                auth_modules: Option<$crate::login_modules::LoginModules> = None;
                 $($own)*
             }
         }
@@ -89,12 +92,22 @@ macro_rules! transports {
             &[$($module::KEYS, limits::keys_of! { $module $(, $without $addresses)? }),+];
 
         impl Config {
+            /// The login modules of each listener that sets its own, with the path of the key.
+            pub(crate) fn login_modules_of_listeners(&self) -> [(&'static str, Option<&LoginModules>); 6] {
+                [$((
+                    concat!("listener.", stringify!($module), ".auth_modules"),
+                    self.listener.$module.auth_modules.as_ref(),
+                )),+]
+            }
+
             /// Plans of all listeners, whether they are to be opened or not.
             fn plans(&self) -> Vec<ListenerPlan> {
                 vec![$({
                     let mut plan =
                         ListenerPlan::new(stringify!($module), self.listener.limits.$module.or(&self.limits));
                     self.listener.$module.fill(&mut plan);
+                    let own = self.listener.$module.auth_modules.as_ref();
+                    plan.login_modules = own.unwrap_or(&self.auth.modules).clone();
                     plan
                 }),+]
             }
@@ -161,6 +174,8 @@ pub struct ListenerPlan {
     pub user_from_certificate: UserFromCertificate,
     /// Form of that name; `None` if the whole name is the user.
     pub certificate_user_pattern: Option<UserPattern>,
+    /// Login modules that are asked, in order.
+    pub login_modules: LoginModules,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
     /// Web pages that count as programs of this machine.
@@ -208,6 +223,7 @@ impl ListenerPlan {
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
             certificate_user_pattern: None,
+            login_modules: LoginModules::default(),
             websocket: None,
             origins: WebOrigins::default(),
             zstd_clients_max: 0,

@@ -106,7 +106,7 @@ impl Tenant {
     /// together, so that they can log in when these bounds are reached.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
-        identity.user.is_some() && self.permissions.decide(&question).is_allowed()
+        identity.user().is_some() && self.permissions.decide(&question).is_allowed()
     }
 
     /// All sessions, in no order. Their lock is held for a part of them at a time.

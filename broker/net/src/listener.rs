@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_auth::AnonymousLogin;
+use lotmq_auth::{AnonymousLogin, LoginChain};
 use lotmq_config::{ListenerPlan, Networks, UserFromCertificate, UserPattern, WebOrigins};
 
 use super::Net;
@@ -63,6 +63,8 @@ pub struct ListenerSetup<'a> {
     pub plan: &'a ListenerPlan,
     /// Policy for logins without a user name.
     pub anonymous: AnonymousLogin,
+    /// Members that are asked about a login.
+    pub login_chain: Arc<LoginChain>,
     /// Tenant of all Clients that come there.
     pub tenant: Arc<Tenant>,
     /// Certificates, if TLS lies between its sockets and MQTT.
@@ -72,7 +74,7 @@ pub struct ListenerSetup<'a> {
 impl Listener {
     /// Makes a listener that has no socket yet.
     pub fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
-        let ListenerSetup { plan, anonymous, tenant, tls } = setup;
+        let ListenerSetup { plan, anonymous, login_chain, tenant, tls } = setup;
         Self {
             net: Arc::clone(net),
             terms: Arc::new(ListenerTerms {
@@ -82,6 +84,7 @@ impl Listener {
                 limits: plan.limits.clone(),
                 reached: net.core.limits.add(plan.name),
                 anonymous,
+                login_chain,
                 refusals: Refusals::default(),
             }),
             half_open: HalfOpen::default(),

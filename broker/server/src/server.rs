@@ -9,6 +9,7 @@ mod follower;
 mod housekeeping;
 pub(crate) mod in_process;
 mod limits;
+mod login_members;
 mod losses;
 pub(crate) mod metrics;
 mod observed_broker;
@@ -368,7 +369,8 @@ impl Server {
     fn listener_with(&self, tls: Option<Arc<ListenerTls>>, config: &Config, plan: &ListenerPlan) -> Listener {
         let tenant = self.broker.hosting.tenants.default_tenant();
         let anonymous = anonymous(config);
-        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
+        let login_chain = Arc::new(login_members::chain(&self.broker.login_members, plan));
+        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, login_chain, tenant, tls })
     }
 
     fn open(&mut self, config: &Config, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
@@ -711,6 +713,7 @@ pub(crate) fn assemble(
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,
+        login_members: login_members::configured(config),
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),

@@ -10,6 +10,7 @@ mod heartbeat;
 mod held;
 mod memory;
 mod parts;
+mod principals;
 mod session_end;
 mod shards;
 mod subscribe;

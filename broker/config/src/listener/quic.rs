@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern};
 use crate::key::section;
+use crate::login_modules::LoginModules;
 use crate::setting::{BindAddresses, Port};
 
 section! {
@@ -32,6 +33,8 @@ section! {
         /// A certificate names nobody unless exactly one of its names has this form. Without a
         /// pattern the whole name is the user.
         certificate_user_pattern: Option<UserPattern> = None;
+        /// Login modules of this listener, in place of those in `auth.modules`.
+        auth_modules: Option<LoginModules> = None;
     }
 }
 

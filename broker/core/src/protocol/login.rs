@@ -32,10 +32,12 @@ pub(super) fn reason_of(refusal: LoginRefusal) -> (ReasonCode, Option<Limit>) {
     let limits =
         [(LoginRefusal::TooManyFailures, Limit::LoginWaitMaxSec), (LoginRefusal::Busy, Limit::LoginsWaiting)];
     let limit = limits.into_iter().find_map(|(of, limit)| (of == refusal).then_some(limit));
-    let otherwise = match refusal {
-        LoginRefusal::BadCredentials => ReasonCode::BadUserNameOrPassword,
-        LoginRefusal::CheckFailed => ReasonCode::ServerUnavailable,
-        _ => ReasonCode::NotAuthorized,
+    let otherwise = if refusal == LoginRefusal::BadCredentials {
+        ReasonCode::BadUserNameOrPassword
+    } else if refusal == LoginRefusal::CheckFailed {
+        ReasonCode::ServerUnavailable
+    } else {
+        ReasonCode::NotAuthorized
     };
     (limit.map_or(otherwise, Limit::reason), limit)
 }

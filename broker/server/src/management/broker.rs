@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lotmq_auth::LoginMembers;
 use lotmq_changes::QuarantineRow;
 
 use crate::guests::{HasPrograms as _, Hosting};
@@ -23,6 +24,8 @@ pub(crate) struct Broker {
     pub(crate) net: Arc<Net>,
     pub(crate) hosting: Arc<Hosting>,
     pub(crate) logins: Logins,
+    /// Members of the login chains of all listeners.
+    pub(crate) login_members: LoginMembers,
     pub(crate) client_lines: ClientLines,
     pub(crate) logs: Arc<Logs>,
     pub(crate) commands: Commands,
