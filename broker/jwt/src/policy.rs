@@ -11,7 +11,7 @@ use crate::acl;
 use crate::claims::TokenClaims;
 use crate::key_set::KeySet;
 use crate::refusal::{ForeignText, TokenRefusal};
-use crate::token::Token;
+use crate::token::CompactToken;
 
 /// User name that stands for the one in the token, for clients that must send some.
 pub(crate) const ANY_USER: &str = "jwt";
@@ -45,7 +45,7 @@ impl TokenPolicy {
         keys: &[Arc<KeySet>],
         now_sec: u64,
     ) -> Result<VerifiedToken, TokenRefusal> {
-        let claims = signed_claims(&Token::parse(bytes)?, keys)?;
+        let claims = signed_claims(&CompactToken::parse(bytes)?, keys)?;
         let valid_until_ms = self.check_times(&claims, now_sec)?;
         self.check_issuer(&claims)?;
         self.check_audience(&claims)?;
@@ -150,7 +150,7 @@ fn scalar(path: &str, claim: &Value) -> Result<String, TokenRefusal> {
 }
 
 /// TokenClaims of a token that one of the keys has signed.
-fn signed_claims(token: &Token<'_>, keys: &[Arc<KeySet>]) -> Result<TokenClaims, TokenRefusal> {
+fn signed_claims(token: &CompactToken<'_>, keys: &[Arc<KeySet>]) -> Result<TokenClaims, TokenRefusal> {
     let matching = keys.iter().flat_map(|set| set.matching(token.kid.as_deref(), token.algorithm));
     for key in matching {
         match token.claims(key) {
@@ -162,7 +162,7 @@ fn signed_claims(token: &Token<'_>, keys: &[Arc<KeySet>]) -> Result<TokenClaims,
 }
 
 /// Reason why no key has signed a token.
-fn unsigned(token: &Token<'_>, keys: &[Arc<KeySet>]) -> TokenRefusal {
+fn unsigned(token: &CompactToken<'_>, keys: &[Arc<KeySet>]) -> TokenRefusal {
     if keys.is_empty() {
         return TokenRefusal::NoKeys;
     }

@@ -20,7 +20,7 @@ struct TokenHeader {
 }
 
 /// Token whose header was read. Nothing of it is verified.
-pub(crate) struct Token<'a> {
+pub(crate) struct CompactToken<'a> {
     bytes: &'a [u8],
     pub(crate) algorithm: Algorithm,
     /// Algorithm as the header names it, for errors.
@@ -45,7 +45,7 @@ fn header(bytes: &[u8]) -> Option<TokenHeader> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()
 }
 
-impl<'a> Token<'a> {
+impl<'a> CompactToken<'a> {
     /// Reads the header.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, TokenRefusal> {
         if bytes.len() > TOKEN_BYTES_MAX {
@@ -122,15 +122,18 @@ mod tests {
     fn headers_name_an_algorithm_that_is_supported() {
         for name in ["none", "None", "NONE", "HS1", "ES256K", "ES512", "RSA-OAEP", ""] {
             let token = format!("{}.e30.", encoded(&json!({ "alg": name }).to_string()));
-            let refusal = Token::parse(token.as_bytes()).err();
+            let refusal = CompactToken::parse(token.as_bytes()).err();
             let name = ForeignText::of(name);
             assert_eq!(refusal, Some(TokenRefusal::AlgorithmUnknown { name }));
         }
         let long = format!("{}.e30.AA", encoded(&json!({"alg": "x".repeat(9_000)}).to_string()));
-        let refusal = Token::parse(long.as_bytes()).err().unwrap().to_string();
+        let refusal = CompactToken::parse(long.as_bytes()).err().unwrap().to_string();
         assert!(refusal.len() < 300, "{refusal}");
         let bytes = vec![b'a'; TOKEN_BYTES_MAX + 1];
-        assert_eq!(Token::parse(&bytes).err(), Some(TokenRefusal::TooLong { bytes: TOKEN_BYTES_MAX + 1 }));
+        assert_eq!(
+            CompactToken::parse(&bytes).err(),
+            Some(TokenRefusal::TooLong { bytes: TOKEN_BYTES_MAX + 1 })
+        );
     }
 
     #[test]
@@ -144,7 +147,11 @@ mod tests {
             (json!({"alg": "HS256", "b64": false, "crit": ["b64"]}), Some(TokenRefusal::Malformed)),
         ] {
             let token = signer.sign(&header, &json!({"sub": "ann"}));
-            assert_eq!(Token::parse(token.as_bytes()).unwrap().claims(&key).err(), expected, "{header}");
+            assert_eq!(
+                CompactToken::parse(token.as_bytes()).unwrap().claims(&key).err(),
+                expected,
+                "{header}"
+            );
         }
     }
 
@@ -154,7 +161,7 @@ mod tests {
         let key = VerificationKey::of_secret(&[7; 32]).unwrap();
         for claims in [json!([]), json!("sub"), json!(1), json!(null)] {
             let token = signer.sign(&json!({"alg": "HS256"}), &claims);
-            let refusal = Token::parse(token.as_bytes()).unwrap().claims(&key).err();
+            let refusal = CompactToken::parse(token.as_bytes()).unwrap().claims(&key).err();
             assert_eq!(refusal, Some(TokenRefusal::Malformed), "{claims}");
         }
     }
@@ -183,10 +190,10 @@ mod tests {
         ] {
             let key = VerificationKey::of_jwk(&jwk, crate::key::SecretKeys::Allowed).unwrap();
             let token = format!("{header}.{CLAIMS}.{signature}");
-            let claims = Token::parse(token.as_bytes()).unwrap().claims(&key).unwrap();
+            let claims = CompactToken::parse(token.as_bytes()).unwrap().claims(&key).unwrap();
             assert_eq!(claims.text("iss"), Ok("joe"), "{header}");
             let changed = token.replace(".eyJ", ".eyK");
-            let refusal = Token::parse(changed.as_bytes()).unwrap().claims(&key).err();
+            let refusal = CompactToken::parse(changed.as_bytes()).unwrap().claims(&key).err();
             assert_eq!(refusal, Some(TokenRefusal::Signature), "{header}");
         }
     }

@@ -9,7 +9,7 @@ use lotmq_chain::der::{Reader, tag};
 
 /// Kind of a name, by its tag of DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NameKind {
+pub(super) enum AlternativeName {
     /// `rfc822Name`.
     Email = 0x81,
     /// `dNSName`.
@@ -31,7 +31,7 @@ const TAG_OBJECT_IDENTIFIER: u8 = 0x06;
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1D, 0x11];
 
 /// The names of a kind, in the order of the certificate.
-pub(super) fn names(kind: NameKind, der: &[u8]) -> Vec<String> {
+pub(super) fn names(kind: AlternativeName, der: &[u8]) -> Vec<String> {
     read(kind as u8, der).unwrap_or_default()
 }
 
@@ -98,19 +98,19 @@ mod tests {
             SanType::URI(text("urn:device:7")),
             SanType::DnsName(text("press-7")),
         ]);
-        assert_eq!(names(NameKind::Dns, &der), ["press-7.plant.example", "press-7"]);
-        assert_eq!(names(NameKind::Email, &der), ["ann@plant.example"]);
-        assert_eq!(names(NameKind::Uri, &der), ["urn:device:7"]);
-        assert!(names(NameKind::Dns, &certificate(Vec::new())).is_empty());
+        assert_eq!(names(AlternativeName::Dns, &der), ["press-7.plant.example", "press-7"]);
+        assert_eq!(names(AlternativeName::Email, &der), ["ann@plant.example"]);
+        assert_eq!(names(AlternativeName::Uri, &der), ["urn:device:7"]);
+        assert!(names(AlternativeName::Dns, &certificate(Vec::new())).is_empty());
         for end in 0..der.len() {
-            assert!(names(NameKind::Dns, &der[..end]).is_empty(), "{end}");
+            assert!(names(AlternativeName::Dns, &der[..end]).is_empty(), "{end}");
         }
         for at in 0..der.len() {
             let mut changed = der.clone();
             changed[at] ^= 0xFF;
-            let _ = names(NameKind::Uri, &changed);
+            let _ = names(AlternativeName::Uri, &changed);
         }
         let invisible = certificate(vec![SanType::DnsName(text("root\0.example"))]);
-        assert!(names(NameKind::Dns, &invisible).is_empty());
+        assert!(names(AlternativeName::Dns, &invisible).is_empty());
     }
 }

@@ -14,7 +14,7 @@ use lotmq_config::{UserFromCertificate, UserPattern};
 
 use lotmq_core::connection::peer::Certified;
 
-use crate::alternative_names::{self, NameKind};
+use crate::alternative_names::{self, AlternativeName};
 
 /// User that the certificate `der` names, where the listener asks for it.
 pub(super) fn read(
@@ -26,9 +26,9 @@ pub(super) fn read(
         UserFromCertificate::Off => return None,
         UserFromCertificate::CommonName => common_name(der).into_iter().collect(),
         UserFromCertificate::Subject => whole(der).into_iter().collect(),
-        UserFromCertificate::DnsName => alternative_names::names(NameKind::Dns, der),
-        UserFromCertificate::Email => alternative_names::names(NameKind::Email, der),
-        UserFromCertificate::Uri => alternative_names::names(NameKind::Uri, der),
+        UserFromCertificate::DnsName => alternative_names::names(AlternativeName::Dns, der),
+        UserFromCertificate::Email => alternative_names::names(AlternativeName::Email, der),
+        UserFromCertificate::Uri => alternative_names::names(AlternativeName::Uri, der),
     };
     let user_in = |name| pattern.map_or(Some(name), |pattern| pattern.user_in(name));
     let mut users = names.iter().map(String::as_str).filter_map(user_in);
