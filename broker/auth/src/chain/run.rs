@@ -228,7 +228,7 @@ impl Directory {
                 }
             },
             Ok(MemberAnswer::Deny(MemberDenial { reason, refusal })) => {
-                tracing::debug!(target: "login", member = &*member.name, client_id = &*chain.client_id, reason, "login denied by a member of the chain");
+                tracing::info!(target: "login", member = &*member.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login denied by a member of the chain");
                 (Counted::Denied, refusal)
             }
             Ok(MemberAnswer::Fail(reason)) => {
