@@ -310,7 +310,8 @@ fn start_without_usable_keys_is_refused() {
     let failed = with_tokens().variable("LOTMQ_AUTH_JWT_SECRET_FILE", path.to_str().unwrap()).fail();
     assert!(failed.stderr.contains("which is no secret for HMAC"), "{}", failed.stderr);
     let failed = with_tokens().fail();
-    assert!(failed.stderr.contains("auth.jwt"), "{}", failed.stderr);
+    let told = "lists `jwt` (environment LOTMQ_AUTH_MODULES), which is no login module";
+    assert!(failed.stderr.contains(told), "{}", failed.stderr);
 }
 
 /// mosquitto-jwt-auth#20: a client shows a certificate, and its token says who it is.

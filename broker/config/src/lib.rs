@@ -106,7 +106,7 @@ pub use listener::{
     WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
-pub use login_modules::{BUILT_IN_MODULE, LoginModules};
+pub use login_modules::{BUILT_IN_MODULE, JWT_MODULE, LoginModules};
 pub use lot::{Authority, Lot, LotCache};
 pub use mistakes::Mistake;
 pub use modules::Modules;

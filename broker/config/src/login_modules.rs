@@ -5,10 +5,13 @@ use serde_json::Value;
 use super::setting::Setting;
 use crate::value_error::ValueError;
 use crate::web::texts;
-use crate::{Config, ConfigError, Key};
+use crate::{Config, ConfigError, Key, ListenerPlan};
 
 /// Name of the local user store as a login module.
 pub const BUILT_IN_MODULE: &str = "builtin";
+
+/// Name of the login module of `[auth.jwt]`, which is configured when it has keys.
+pub const JWT_MODULE: &str = "jwt";
 
 /// Login modules of a listener, in the order in which they are asked. At least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +64,15 @@ impl Config {
     /// Names of the login modules that are configured.
     #[must_use]
     pub fn login_module_names(&self) -> Vec<&'static str> {
-        vec![BUILT_IN_MODULE]
+        let jwt = self.jwt.has_keys().then_some(JWT_MODULE);
+        [BUILT_IN_MODULE].into_iter().chain(jwt).collect()
+    }
+
+    /// Whether a listener that is opened asks this login module.
+    #[must_use]
+    pub fn asks_login_module(&self, name: &str) -> bool {
+        let asks = |plan: &ListenerPlan| plan.login_modules.names().iter().any(|listed| **listed == *name);
+        self.listeners().iter().any(asks)
     }
 
     /// Listed login modules that are not configured.
@@ -124,7 +135,7 @@ mod tests {
         let mut config = Config::default();
         config.auth.modules = LoginModules::of(["jwt"]);
         config.listener.mqtt.auth_modules = Some(LoginModules::default());
-        let of = |name: &str, listeners: &[crate::ListenerPlan]| {
+        let of = |name: &str, listeners: &[ListenerPlan]| {
             let plan = listeners.iter().find(|plan| plan.name == name);
             plan.map(|plan| plan.login_modules.names().to_vec())
         };

@@ -1,15 +1,12 @@
 //! Member `jwt` of the login chain: takes a token from the password of CONNECT.
 
 use lotmq_auth::{LoginMember, LoginRefusal, MemberAnswer, MemberDenial, MemberLogin};
-use lotmq_config::Jwt;
+use lotmq_config::{JWT_MODULE, Jwt};
 
 use crate::key_store::{KeyStore, KeyStoreError};
 use crate::policy::TokenPolicy;
 use crate::refusal::TokenRefusal;
 use crate::token::is_token;
-
-/// Name of the member in the configuration and with stored sessions.
-const NAME: &str = "jwt";
 
 /// Member of the login chain that identifies users by JSON Web Tokens.
 ///
@@ -60,7 +57,7 @@ impl JwtMember {
 
 impl LoginMember for JwtMember {
     fn name(&self) -> &str {
-        NAME
+        JWT_MODULE
     }
 
     fn authenticate(&self, login: &MemberLogin<'_>) -> MemberAnswer {

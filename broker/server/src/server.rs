@@ -713,7 +713,7 @@ pub(crate) fn assemble(
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,
-        login_members: login_members::configured(config),
+        login_members: login_members::configured(config)?,
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),

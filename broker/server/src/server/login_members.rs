@@ -6,12 +6,17 @@ use lotmq_auth::{LoginChain, LoginMember, LoginMembers};
 use lotmq_config::{Config, ListenerPlan};
 use tracing::error;
 
+use super::{StartError, tokens};
+
 /// Members that the configuration sets up, and the user store.
-pub(crate) fn configured(_config: &Config) -> LoginMembers {
-    let members: Vec<Arc<dyn LoginMember>> = Vec::new();
+///
+/// # Errors
+/// [`StartError::Tokens`], [`StartError::Thread`].
+pub(crate) fn configured(config: &Config) -> Result<LoginMembers, StartError> {
+    let members: Vec<Arc<dyn LoginMember>> = tokens::member(config)?.into_iter().collect();
     #[cfg(test)]
     let members = members.into_iter().chain([crate::testing::tokens()]);
-    LoginMembers::new(members)
+    Ok(LoginMembers::new(members))
 }
 
 /// Login chain of a listener. The configuration has refused names that are no member; if there is

@@ -1,7 +1,11 @@
-//! Logins by JSON Web Token at a start: checks of the files with keys.
+//! Logins by JSON Web Token at a start: checks of the files with keys, and the member of the chain.
 
-use lotmq_config::Config;
-use lotmq_jwt::{KeyStoreError, check_key_files};
+use std::sync::Arc;
+
+use lotmq_auth::LoginMember;
+use lotmq_config::{Config, JWT_MODULE};
+use lotmq_jwt::{JwtMember, KeyStoreError, check_key_files};
+use tracing::warn;
 
 use super::StartError;
 
@@ -19,6 +23,24 @@ pub(super) fn refused(config: &Config) -> Option<(&'static str, String)> {
         return None;
     };
     Some((setting, format!("{place} {fault}")))
+}
+
+/// The member of the login chain, if a listener asks it.
+///
+/// # Errors
+/// [`StartError::Tokens`], [`StartError::Thread`].
+pub(super) fn member(config: &Config) -> Result<Option<Arc<dyn LoginMember>>, StartError> {
+    if !config.jwt.has_keys() {
+        return Ok(None);
+    }
+    if !config.asks_login_module(JWT_MODULE) {
+        warn!(
+            module = JWT_MODULE,
+            "[auth.jwt] has keys, and no listener asks for tokens: add the module to auth.modules"
+        );
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(JwtMember::start(&config.jwt)?)))
 }
 
 impl From<KeyStoreError> for StartError {
