@@ -319,7 +319,7 @@ impl Config {
             ("tls.client_crl", "tls.client_ca", tls.client_ca.is_none() && tls.client_crl.is_some()),
         ];
         needs.extend(self.needs_of_listeners());
-        needs.extend(self.needs_of_jwt());
+        needs.extend(self.jwt.needs());
         needs
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::setting::Setting;
 use crate::value_error::ValueError;
 use crate::web::texts;
-use crate::{Config, ConfigError, Key, ListenerPlan};
+use crate::{Config, ConfigError, Key};
 
 /// Name of the local user store as a login module.
 pub const BUILT_IN_MODULE: &str = "builtin";
@@ -68,13 +68,6 @@ impl Config {
         [BUILT_IN_MODULE].into_iter().chain(jwt).collect()
     }
 
-    /// Whether a listener that is opened asks this login module.
-    #[must_use]
-    pub fn asks_login_module(&self, name: &str) -> bool {
-        let asks = |plan: &ListenerPlan| plan.login_modules.names().iter().any(|listed| **listed == *name);
-        self.listeners().iter().any(asks)
-    }
-
     /// Listed login modules that are not configured.
     pub(crate) fn unknown_login_modules(&self) -> impl Iterator<Item = ConfigError> {
         let known = self.login_module_names();
@@ -135,7 +128,7 @@ mod tests {
         let mut config = Config::default();
         config.auth.modules = LoginModules::of(["jwt"]);
         config.listener.mqtt.auth_modules = Some(LoginModules::default());
-        let of = |name: &str, listeners: &[ListenerPlan]| {
+        let of = |name: &str, listeners: &[crate::ListenerPlan]| {
             let plan = listeners.iter().find(|plan| plan.name == name);
             plan.map(|plan| plan.login_modules.names().to_vec())
         };

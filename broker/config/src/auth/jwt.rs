@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use super::claim_path::{ClaimPath, ClaimPaths};
 use super::key_address::KeyAddress;
 use super::text_list::TextList;
-use crate::Config;
 use crate::key::section;
 use crate::listener::Need;
 
@@ -27,8 +26,8 @@ section! {
         /// PEM file with the authorities that the server of `jwks_url` is checked against. Without
         /// it the broker trusts those of the system.
         jwks_ca: Option<PathBuf> = None;
-        /// Whether `jwks_url` may be `http://` on another machine. Whoever can change the answer on
-        /// the way can then log in as anybody.
+        /// Whether `jwks_url` may be `http://` on another machine. Anybody who changes the answer
+        /// on the way can then log in as any user.
         jwks_allow_http: bool = false;
         /// Time for one fetch of `jwks_url`, from the connection to the last byte.
         jwks_timeout_ms: u32 = 5_000, range 100..=60_000, unit "ms";
@@ -69,15 +68,13 @@ impl Jwt {
         let Self { secret_file, public_key_file, jwks_file, jwks_url, .. } = self;
         secret_file.is_some() || public_key_file.is_some() || jwks_file.is_some() || jwks_url.is_some()
     }
-}
 
-impl Config {
-    /// Returns keys of `[auth.jwt]` that need others.
-    pub(crate) fn needs_of_jwt(&self) -> Vec<Need> {
-        let Jwt { jwks_url, jwks_ca, jwks_allow_http, .. } = &self.jwt;
-        let is_readable = jwks_url.as_ref().is_some_and(KeyAddress::can_be_changed_on_the_way);
-        vec![
-            ("auth.jwt.jwks_url", "auth.jwt.jwks_allow_http", is_readable && !jwks_allow_http),
+    /// Returns keys of the section that need others.
+    pub(crate) fn needs(&self) -> [Need; 2] {
+        let Self { jwks_url, jwks_ca, jwks_allow_http, .. } = self;
+        let is_open = jwks_url.as_ref().is_some_and(KeyAddress::can_be_changed_on_the_way);
+        [
+            ("auth.jwt.jwks_url", "auth.jwt.jwks_allow_http", is_open && !jwks_allow_http),
             ("auth.jwt.jwks_ca", "auth.jwt.jwks_url", jwks_ca.is_some() && jwks_url.is_none()),
         ]
     }
@@ -86,7 +83,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ConfigFile, Sources};
+    use crate::{Config, ConfigFile, Sources};
 
     fn load(text: &str) -> Result<Config, String> {
         let text = format!("[auth.jwt]\n{text}");

@@ -33,7 +33,9 @@ pub(super) fn member(config: &Config) -> Result<Option<Arc<dyn LoginMember>>, St
     if !config.jwt.has_keys() {
         return Ok(None);
     }
-    if !config.asks_login_module(JWT_MODULE) {
+    let listeners = config.listeners();
+    let mut listed = listeners.iter().flat_map(|plan| plan.login_modules.names());
+    if !listed.any(|name| **name == *JWT_MODULE) {
         warn!(
             module = JWT_MODULE,
             "[auth.jwt] has keys, and no listener asks for tokens: add the module to auth.modules"
