@@ -1,4 +1,4 @@
-//! Entry point of the fuzzer: foreign bytes as a token, as claims that are signed well, and as keys.
+//! Entry point of the fuzzer: foreign bytes as a token, as claims that are signed well, as keys.
 //!
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_token`]. Not for
 //! production use.

@@ -1,6 +1,6 @@
 //! Sources of keys: files, and the state of each source.
 //!
-//! Invariant: a source that fails keeps the keys that it had for a bounded time, and gets no others.
+//! Invariant: a source that fails keeps its former keys for a bounded time, and gets no others.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl KeyFile {
     }
 
     /// Its path, for messages.
-    pub(crate) fn shown_path(&self) -> String {
+    pub(crate) fn display_path(&self) -> String {
         masked_path(&self.path).into_owned()
     }
 
@@ -159,7 +159,7 @@ mod tests {
         jwt.secret_file = Some(path.clone());
         let mut file = KeyFile::of(&jwt).pop().unwrap();
         assert_eq!(file.setting, "auth.jwt.secret_file");
-        assert_eq!(file.shown_path(), path.display().to_string());
+        assert_eq!(file.display_path(), path.display().to_string());
         assert!(matches!(file.read(), Err(KeyError::Unreadable(_))));
         assert!(file.has_changed(), "a file that is not there is looked for");
         std::fs::write(&path, "short").unwrap();

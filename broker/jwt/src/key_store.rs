@@ -108,7 +108,7 @@ fn read_files(config: &Jwt) -> Result<(Vec<KeyFile>, Vec<SourceKeys>), KeyStoreE
     let (mut files, mut loaded) = (KeyFile::of(config), Vec::new());
     for file in &mut files {
         let read = file.read();
-        let (setting, place) = (file.setting, file.shown_path());
+        let (setting, place) = (file.setting, file.display_path());
         let mut source = SourceKeys::default();
         source.loaded(read.map_err(|fault| KeyStoreError::Source { setting, place, fault })?);
         loaded.push(source);
@@ -134,7 +134,7 @@ impl KeyStore {
         let (files, loaded) = read_files(config)?;
         for file in files.iter().filter(|file| file.is_open_secret()) {
             warn!(
-                path = file.shown_path(),
+                path = file.display_path(),
                 "the secret of tokens can be read by everybody on this machine; chmod 640 it, or 600"
             );
         }

@@ -146,8 +146,8 @@ pub struct ListenerTls {
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
     authorities: RwLock<Authorities>,
-    /// How often the authorities or their lists of revoked certificates were replaced. Written after
-    /// they and the configuration are in force.
+    /// How often the authorities or their lists of revoked certificates were replaced. Written
+    /// after they and the configuration are in force.
     authorities_generation: AtomicU64,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
