@@ -388,7 +388,7 @@ fn revoked_certificate_is_refused_and_its_connections_end() {
 
 #[test]
 fn every_authority_of_clients_needs_its_list_of_revoked_certificates() {
-    let [own, other] = [Authority::new(), Authority::new()];
+    let [own, other] = ["own", "other"].map(Authority::named);
     let file = own.path("authorities.pem");
     let both = [own.file(), other.file()].map(|path| std::fs::read_to_string(path).unwrap());
     std::fs::write(&file, both.concat()).unwrap();

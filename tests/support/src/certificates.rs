@@ -94,10 +94,15 @@ impl Default for Authority {
 impl Authority {
     /// A new authority, which nobody knows.
     pub fn new() -> Self {
+        Self::named("lotmq test authority")
+    }
+
+    /// A new authority with this common name.
+    pub fn named(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "lotmq test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         Self { folder, issuer: Issuer::new(params, key) }
