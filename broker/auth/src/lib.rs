@@ -32,6 +32,14 @@
 //! - A session belongs to its user. No other user gets it, ends it, takes it over, or blocks its
 //!   Client Identifier. Tests `nobody_keeps_an_identifier_from_others`,
 //!   `nothing_of_an_anonymous_session_passes_to_a_user_nor_back`, `a_session_is_its_users_alone`.
+//! - Rights of administrators come from accounts alone, by source and never by name. Tests
+//!   `grant_gives_nothing_that_only_administrators_have`,
+//!   `user_of_a_member_has_no_rights_of_an_account_with_its_name`,
+//!   `rights_of_administrators_are_left_out_of_claims`.
+//! - A substituted value never makes the filter of a grant wider. Test
+//!   `substituted_value_never_makes_a_filter_wider`.
+//! - A member of a login chain that fails denies. Test
+//!   `member_that_fails_or_panics_denies_and_is_counted`.
 //! - A SCRAM exchange does not show which users exist. Its verifiers are stored only while SCRAM is
 //!   turned on. Tests `scram_challenge_does_not_reveal_whether_a_user_exists`,
 //!   `scram_is_for_passwords_that_were_seen_while_it_was_on`.

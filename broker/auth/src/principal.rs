@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::account::{Account, Flag};
-use crate::grants::GrantList;
+use crate::grants::{Grant, GrantActions, GrantList, GrantNames};
 use crate::limits::{CLAIMS_BYTES_MAX, GROUPS_PER_ACCOUNT_MAX, PROPERTIES_PER_ACCOUNT_MAX};
 use crate::name::{NameError, check_group_name, check_user_name};
+use crate::pattern::inner_filter;
 use crate::reference::AccountReference;
 use crate::{ADMIN_GROUP, ROOT};
 
@@ -203,6 +204,17 @@ impl Principal {
         self.claims.as_ref()?.grants.as_ref()
     }
 
+    /// Largest quality of service of a subscription to this Topic Filter, which is allowed: that of
+    /// the grant about it, 2 without grants.
+    pub fn subscription_qos_max(&self, filter: &str, client_id: &str) -> u8 {
+        let names = GrantNames { user: self.name.as_deref().unwrap_or_default(), client_id };
+        let about = |grants: &GrantList| {
+            let grant = grants.first_about(GrantActions::Subscribe, inner_filter(filter), names);
+            grant.map_or(2, Grant::qos_max)
+        };
+        self.grants().map_or(2, about)
+    }
+
     /// End of the login, in milliseconds since 1970.
     pub fn valid_until_ms(&self) -> Option<u64> {
         self.claims.as_ref()?.valid_until_ms
@@ -211,6 +223,12 @@ impl Principal {
     /// Whether the login has not ended at this time, in milliseconds since 1970.
     pub fn is_valid_at(&self, now_ms: u64) -> bool {
         self.valid_until_ms().is_none_or(|end| now_ms < end)
+    }
+
+    /// Bytes of the claims, which each session of the user keeps; 0 for accounts and anonymous
+    /// Clients.
+    pub fn bytes(&self) -> u64 {
+        self.claims.as_ref().map_or(0, |claims| claims.bytes() as u64)
     }
 
     /// Principal of a member as it is stored with what belongs to it; `None` for an account and for
@@ -323,7 +341,7 @@ struct StoredPrincipal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grants::{Grant, GrantActions, GrantEffect};
+    use crate::grants::GrantEffect;
     use crate::password::tests::cheap_credential;
 
     fn claims(user: &str) -> Claims {
@@ -395,6 +413,18 @@ mod tests {
         assert_eq!(Principal::anonymous().to_stored(), None);
         assert_eq!(Principal::from_stored(br#"{"member":"jwt","name":"root"}"#), None);
         assert_eq!(Principal::from_stored(b"{"), None);
+    }
+
+    #[test]
+    fn subscription_gets_at_most_the_quality_of_service_of_its_grant() {
+        let low = Grant::new(GrantEffect::Allow, GrantActions::All, "low/#").unwrap().up_to_qos(0).unwrap();
+        let all = Grant::new(GrantEffect::Allow, GrantActions::All, "#").unwrap();
+        let grants = Some(GrantList::new(vec![low, all]).unwrap());
+        let (principal, _) = of("jwt", Claims { grants, ..claims("ann") }).unwrap();
+        for (filter, expected) in [("low/x", 0), ("$share/g/low/x", 0), ("x", 2)] {
+            assert_eq!(principal.subscription_qos_max(filter, "c"), expected, "{filter}");
+        }
+        assert_eq!(Principal::anonymous().subscription_qos_max("low/x", "c"), 2);
     }
 
     #[test]

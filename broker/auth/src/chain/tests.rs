@@ -81,7 +81,7 @@ fn outcome(
 ) -> Result<Identity, LoginRefusal> {
     let step = match chain.begin(users, login) {
         LoginStep::Verify(pending) => users.check_login(pending, 0),
-        decided => decided,
+        decided @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => decided,
     };
     match step {
         LoginStep::Admitted(identity) => Ok(identity),

@@ -141,7 +141,7 @@ fn may_publish(delayed: &DelayedMessage, identity: &Identity, turn: &Turn) -> bo
         PrincipalSource::Account { .. } => tenant.users.account_of(identity).is_some_and(is_same_account),
         PrincipalSource::Anonymous | PrincipalSource::Member(_) => tenant.users.exists(identity),
     };
-    let exists = exists && identity.principal.is_valid_at(turn.wall_ms());
+    let exists = exists && identity.principal.is_valid_at(turn.core.clock.wall_ms());
     let is_program = matches!(publisher, DelayedPublisher::Program(_));
     let has_all_rights = is_program && turn.core.settings.authority == Authority::Broker;
     let parts = message.parts();

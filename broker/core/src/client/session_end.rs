@@ -108,7 +108,8 @@ pub(crate) fn publish_will(
     will: &WillMessage,
     turn: &mut Turn,
 ) -> bool {
-    let is_known = client.tenant.users.exists(identity) && identity.principal.is_valid_at(turn.wall_ms());
+    let is_valid = identity.principal.is_valid_at(turn.core.clock.wall_ms());
+    let is_known = client.tenant.users.exists(identity) && is_valid;
     if !is_known || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
         turn.core.counters.publish_refused.add(1);
         turn.tell(|hooks, turn| {

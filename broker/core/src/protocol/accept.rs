@@ -65,7 +65,8 @@ fn attach_allowed(
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
     let identity = match login {
-        Ok(identity) if identity.principal.is_valid_at(turn.wall_ms()) => {
+        // The time of the turn may be a tick old.
+        Ok(identity) if identity.principal.is_valid_at(turn.core.clock.wall_ms()) => {
             Identity { protocol_version: Some(request.recipient.version.level()), ..identity }
         }
         refused => {
@@ -205,7 +206,8 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
         let holding = &state.holding;
         if Arc::ptr_eq(holding.share(), &share) { (holding.bytes(), client.is_durable()) } else { (0, false) }
     });
-    let bytes = request.client_id.len() as u64 + request.will.as_ref().map_or(0, |will| will.bytes());
+    let of_client = request.client_id.len() as u64 + identity.principal.bytes();
+    let bytes = of_client + request.will.as_ref().map_or(0, |will| will.bytes());
     let mut takes = share.takes_bytes(bytes.saturating_sub(had_bytes), limits);
     if !was_stored && !request.expiry.ends_with_connection() {
         takes = takes.and_then(|()| share.takes_session(limits));

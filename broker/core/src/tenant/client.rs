@@ -143,7 +143,8 @@ impl ClientState {
             WillState::None => 0,
             WillState::Armed { will, .. } | WillState::Delayed { will, .. } => will.bytes(),
         };
-        client_id.len() as u64 + self.subscriptions.bytes() + will + self.exchange_bytes()
+        let of_client = client_id.len() as u64 + self.identity.principal.bytes();
+        of_client + self.subscriptions.bytes() + will + self.exchange_bytes()
     }
 
     /// Whether a message with so many bytes can be sent at once or kept.
