@@ -62,6 +62,8 @@ mod hostile_broker;
 mod identifiers;
 mod idle;
 mod in_flight;
+mod jwt;
+mod jwt_guide;
 mod limits;
 mod listed_topics;
 mod logins;

@@ -356,6 +356,75 @@ fn connections_of_an_authority_that_was_taken_out_are_closed() {
     others.iter_mut().for_each(|client| client.ping().unwrap());
 }
 
+/// The list of an authority shuts out one certificate, and the others stay.
+#[test]
+fn revoked_certificate_is_refused_and_its_connections_end() {
+    let authority = Authority::new();
+    let [lost, kept] = ["lost", "kept"].map(|name| authority.client(name));
+    let list = authority.revoke(&[]);
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_TLS_CLIENT_CRL", list.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "optional")
+        .start();
+    let context = |signed: &Signed| {
+        let (certificate, key) = (Some(signed.certificate.clone()), Some(signed.key.clone()));
+        TlsContext::new(&TlsOptions { certificate, key, ..authority.trusted() }).unwrap()
+    };
+    let mut lost_client = connect(&broker, &context(&lost), "lost").unwrap();
+    let mut kept_client = connect(&broker, &context(&kept), "kept").unwrap();
+    authority.revoke(&[&lost]);
+    broker.hang_up();
+    let closed = lost_client.receive(WAIT_MAX).unwrap_err();
+    assert!(closed.to_string().contains("authority of the client certificate is not trusted"), "{closed}");
+    broker.wait_for_metric("lotmq_disconnects_total{reason=\"certificate-untrusted\"}", 1.0);
+    let refused = connect(&broker, &context(&lost), "again").unwrap_err();
+    assert!(refused.to_string().contains("the certificate of this client was revoked"), "{refused}");
+    broker.log().expect("by a list in `tls.client_crl`");
+    kept_client.ping().unwrap();
+    connect(&broker, &context(&kept), "kept again").unwrap().ping().unwrap();
+    connect(&broker, &authority.context(), "without").unwrap().ping().unwrap();
+
+    // A file without a list replaces nothing, and opens nothing.
+    std::fs::write(&list, "no list\n").unwrap();
+    broker.hang_up();
+    broker.log().expect("it has no `BEGIN X509 CRL`");
+    connect(&broker, &context(&lost), "once more").unwrap_err();
+    kept_client.ping().unwrap();
+}
+
+#[test]
+fn every_authority_of_clients_needs_its_list_of_revoked_certificates() {
+    let [own, other] = ["own", "other"].map(Authority::named);
+    let file = own.path("authorities.pem");
+    let both = [own.file(), other.file()].map(|path| std::fs::read_to_string(path).unwrap());
+    std::fs::write(&file, both.concat()).unwrap();
+    let with_list = |list: &std::path::Path| {
+        with_tls(&own.server("broker"))
+            .variable("LOTMQ_TLS_CLIENT_CA", file.to_str().unwrap())
+            .variable("LOTMQ_TLS_CLIENT_CRL", list.to_str().unwrap())
+            .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+    };
+    let broker = with_list(&own.revoke(&[])).start();
+    let context = |signed: Signed| {
+        let (certificate, key) = (Some(signed.certificate), Some(signed.key));
+        TlsContext::new(&TlsOptions { certificate, key, ..own.trusted() }).unwrap()
+    };
+    connect(&broker, &context(own.client("own")), "own").unwrap().ping().unwrap();
+    connect(&broker, &context(other.client("other")), "other").unwrap_err();
+    broker.log().expect("has no list of the authority that signed the certificate of the client");
+
+    let no_list = own.path("none.pem");
+    for (text, expected) in [("", "it has no `BEGIN X509 CRL`"), ("0 is no DER", "cannot be used")] {
+        std::fs::write(&no_list, text).unwrap();
+        let failed = with_list(&no_list).fail();
+        let told = failed.stderr;
+        assert!(told.contains("lists of revoked certificates in") && told.contains(expected), "{told}");
+    }
+    let failed = with_tls(&own.server("broker")).variable("LOTMQ_TLS_CLIENT_CRL", "crl.pem").fail();
+    assert!(failed.stderr.contains("which needs `tls.client_ca`"), "{}", failed.stderr);
+}
+
 /// The same in version 1.2, by another implementation, and with what it could resume.
 #[test]
 fn a_certificate_that_has_ended_is_good_for_nothing_in_tls_1_2() {

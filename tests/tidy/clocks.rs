@@ -63,6 +63,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/fiber/udp/lost_datagrams.rs", "when the system is asked for counts"),
     ("broker/host/src/fiber/state.rs", "time of a call"),
     ("broker/host/src/ticker.rs", "epochs"),
+    ("broker/jwt/src/key_store.rs", "when files are looked at, keys fetched, and outages end"),
     ("broker/lsp/src/live.rs", "time of a value that is shown"),
     ("broker/runner/src/mock_server.rs", "patience with what is on its way to a server of a case"),
     ("broker/runner/src/mock_server/datagram_recorder.rs", "when nobody has said a word for a while"),

@@ -9,7 +9,7 @@ use crate::files::{Source, sources};
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 45] = [
+const LAYERS: [(&str, u8); 46] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lot-patterns", 0),
@@ -40,6 +40,7 @@ const LAYERS: [(&str, u8); 45] = [
     ("lotmq-host", 2),
     ("lotmq-core", 3),
     ("lotmq-import", 3),
+    ("lotmq-jwt", 3),
     ("lotmq-project", 3),
     ("lotmq-codes", 4),
     ("lotmq-process", 4),

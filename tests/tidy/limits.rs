@@ -26,6 +26,7 @@ const PARTS: [(&str, &str); 24] = [
     ("broker/store/src", "The store"),
     ("broker/auth/src", "Users and logins"),
     ("broker/import/src", "Imports from other brokers"),
+    ("broker/jwt/src", "Tokens and their keys"),
     ("broker/definitions/src", "What is deployed"),
     ("broker/host/src", "Guests"),
     ("broker/client/src", "Our own client"),

@@ -196,6 +196,7 @@ fn fuzz_targets_call_functions_whose_corpus_is_replayed() {
         ("row", "lotmq_store::fuzz_row", "broker/store/src/fuzz.rs"),
         ("scram", "lotmq_auth::fuzz_scram", "broker/auth/src/scram.rs"),
         ("session", "lotmq_simulation::fuzz_two_clients", "tests/simulation/tests/simulation.rs"),
+        ("token", "lotmq_jwt::fuzz_token", "broker/jwt/src/fuzz.rs"),
         ("topic", "lotmq_router::fuzz_topic", "broker/router/src/fuzz.rs"),
         ("websocket", "lotmq_websocket::fuzz_websocket", "broker/websocket/src/fuzz.rs"),
         ("zstd", "lotmq_zstd::fuzz_zstd", "broker/zstd/src/fuzz.rs"),

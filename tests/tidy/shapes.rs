@@ -20,7 +20,7 @@ const FIELDS_MAX: usize = 20;
 
 /// Structures that have more, with their fields at most.
 const LARGE_STRUCTURES: &[(&str, usize)] = &[
-    ("broker/config/src/lib.rs: Config", 22),
+    ("broker/config/src/lib.rs: Config", 23),
     ("broker/changes/src/metrics.rs: LogMetrics", 25),
     ("lot-to-wasm/facts/src/lib.rs: Facts", 22),
 ];

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use divan::{Bencher, black_box};
 use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{
-    Answer, Ask, Credential, Decide, Directory, DirectoryOptions, Identity, Opinion, PasswordCost, Peer,
-    Question, Rule, Rulebook, Validity,
+    AccountReference, Answer, Ask, Claims, Credential, Decide, Directory, DirectoryOptions, Grant,
+    GrantActions, GrantEffect, GrantList, Identity, Opinion, PasswordCost, Peer, Principal, Question, Rule,
+    Rulebook, Validity,
 };
 
 fn main() {
@@ -44,8 +45,8 @@ fn book(rules: usize, inputs: &RuleInputs) -> Rulebook {
 
 fn decide(bencher: Bencher<'_, '_>, rules: usize, inputs: &RuleInputs, topic: &str) {
     let book = book(rules, inputs);
-    let mut identity = Identity::anonymous("c1".into(), Peer::Unix);
-    identity.user = Some("ann".into());
+    let ann = Principal::of_reference(AccountReference::read("ann"));
+    let identity = Identity::new(ann, "c1".into(), Peer::Unix);
     bencher.bench_local(|| book.decide(black_box(&Question::publish(&identity, topic))));
 }
 
@@ -67,6 +68,21 @@ fn of_a_topic_with_one_rule(bencher: Bencher<'_, '_>, rules: usize) {
         ..RuleInputs::default()
     };
     decide(bencher, rules, &inputs, "plant/7/line/x");
+}
+
+/// Grants decide, the last one of so many. Each has a placeholder.
+#[divan::bench(args = [1, 4, 16])]
+fn of_a_topic_by_grants(bencher: Bencher<'_, '_>, grants: usize) {
+    let book = book(10, &RuleInputs::default());
+    let grant = |n: usize| Grant::new(GrantEffect::Allow, GrantActions::Publish, &format!("plant/{n}/%c/#"));
+    let list = (0..grants).map(|n| grant(n).expect("a topic filter")).collect();
+    let grants_of_ann = Some(GrantList::new(list).expect("few grants"));
+    let claims = Claims { user: "ann".to_owned(), grants: grants_of_ann, ..Claims::default() };
+    let (principal, _) = Principal::of_member(&"jwt".into(), claims).expect("a user name");
+    let identity = Identity::new(Arc::new(principal), "c1".into(), Peer::Unix);
+    let topic = format!("plant/{}/c1/temperature", grants - 1);
+    assert!(book.decide(&Question::publish(&identity, &topic)).is_allowed());
+    bencher.bench_local(|| book.decide(black_box(&Question::publish(&identity, &topic))));
 }
 
 /// Check of a connection for a message on the same topic as before: it compares the generation.

@@ -129,11 +129,15 @@ impl From<bool> for Authorization {
     }
 }
 
-/// Rule that denied a question.
+/// Rule or grant that denied a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denier {
     /// The rule of this name.
     Rule(Arc<str>),
+    /// The grant of the user about this Topic Filter.
+    Grant(Box<str>),
+    /// No grant of the user is about the topic.
+    NoGrant,
     /// A built-in rule.
     BuiltIn,
     /// Nobody: no rule said yes.
@@ -144,6 +148,8 @@ impl fmt::Display for Denier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Denier::Rule(name) => write!(f, "rule {name}"),
+            Denier::Grant(filter) => write!(f, "the user's grant about {}", filter.escape_debug()),
+            Denier::NoGrant => f.write_str("default: no grant of the user allows it"),
             Denier::BuiltIn => f.write_str("a built-in rule"),
             Denier::Nobody => f.write_str("default: no rule allows it"),
         }

@@ -5,10 +5,11 @@
 //! nothing is durable here.
 
 mod logins;
+mod principals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -20,6 +21,7 @@ use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAI
 use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::places::KnownPlaces;
+use crate::principal::Principal;
 use crate::reference::Numbers;
 use crate::remembered::Remembered;
 use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
@@ -72,12 +74,28 @@ pub struct Directory {
     attempts: Mutex<Attempts>,
     places: Mutex<KnownPlaces>,
     generation: AtomicU64,
+    /// Whether a principal with grants was here since the start.
+    has_grants: AtomicBool,
     scram: Option<ScramSecret>,
     bans: Bans,
 }
 
+/// An account, with the principal that all its sessions share.
+#[derive(Clone)]
+pub(crate) struct KnownAccount {
+    pub(crate) account: Arc<Account>,
+    pub(crate) principal: Arc<Principal>,
+}
+
+impl KnownAccount {
+    fn new(account: Account) -> KnownAccount {
+        let principal = Arc::new(Principal::of_account(&account));
+        KnownAccount { account: Arc::new(account), principal }
+    }
+}
+
 struct Accounts {
-    by_name: HashMap<Arc<str>, Arc<Account>>,
+    by_name: HashMap<Arc<str>, KnownAccount>,
     numbers: Numbers,
     /// Bytes of the properties and groups of all of them.
     details_bytes: usize,
@@ -105,6 +123,7 @@ impl Directory {
             attempts: Mutex::new(Attempts::new(options.wait_max_ms)),
             places: Mutex::default(),
             generation: AtomicU64::new(1),
+            has_grants: AtomicBool::new(false),
             scram: options.scram,
             bans: Bans::new(options.bans),
         })
@@ -123,9 +142,10 @@ impl Directory {
                 table.next_credential_version.max(account.credential_version.saturating_add(1));
             table.details_bytes += account.details_bytes();
             let number = account.number;
-            if let Some(before) = table.by_name.insert(Arc::clone(&account.name), Arc::new(account)) {
-                table.details_bytes -= before.details_bytes();
-                table.numbers.remove(before.number);
+            let name = Arc::clone(&account.name);
+            if let Some(before) = table.by_name.insert(name, KnownAccount::new(account)) {
+                table.details_bytes -= before.account.details_bytes();
+                table.numbers.remove(before.account.number);
             }
             table.numbers.insert(number);
         }
@@ -182,7 +202,7 @@ impl Directory {
         let number = table.numbers.draw(name, maker.map(|maker| maker.number));
         let account = Account { counts_for, number, ..new };
         table.numbers.insert(number);
-        table.by_name.insert(Arc::clone(&account.name), Arc::new(account.clone()));
+        table.by_name.insert(Arc::clone(&account.name), KnownAccount::new(account.clone()));
         self.changed();
         Ok(account)
     }
@@ -198,7 +218,7 @@ impl Directory {
         }
         let mut table = self.accounts.write();
         let removed = table.by_name.remove(name);
-        let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?;
+        let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?.account;
         table.details_bytes -= account.details_bytes();
         table.numbers.remove(account.number);
         drop(table);
@@ -279,12 +299,18 @@ impl Directory {
 
     /// The account of this name.
     pub fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.read().by_name.get(name).map(|known| Arc::clone(&known.account))
+    }
+
+    /// The account of this name, with its principal.
+    pub(crate) fn known_account(&self, name: &str) -> Option<KnownAccount> {
         self.accounts.read().by_name.get(name).cloned()
     }
 
     /// All accounts, ordered by name.
     pub fn accounts(&self) -> Vec<Arc<Account>> {
-        let mut all: Vec<_> = self.accounts.read().by_name.values().cloned().collect();
+        let mut all: Vec<_> =
+            self.accounts.read().by_name.values().map(|known| Arc::clone(&known.account)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
     }
@@ -298,20 +324,6 @@ impl Directory {
     /// void.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
-    }
-
-    /// Whether the session may live on: its user exists and has the credential with which it logged
-    /// in.
-    ///
-    /// Anonymous sessions are always current; whether they may still come is the listener's
-    /// setting.
-    pub fn is_current(&self, identity: &Identity) -> bool {
-        let Some(user) = &identity.user else { return true };
-        self.accounts
-            .read()
-            .by_name
-            .get(user)
-            .is_some_and(|account| account.credential_version == identity.credential_version)
     }
 
     /// Keeps what SCRAM verifies the password of this login against; the changed account, to be
@@ -331,10 +343,10 @@ impl Directory {
     }
 
     fn edit_of_login(&self, login: &Identity, change: impl FnOnce(&mut Credential)) -> Option<Account> {
-        let user = login.user.as_ref()?;
+        let user = login.user()?;
         let mut table = self.accounts.write();
-        let version = table.by_name.get(user)?.credential_version;
-        if version != login.credential_version {
+        let version = table.by_name.get(user)?.account.credential_version;
+        if version != login.credential_version() {
             return None;
         }
         let kept = table.edit(user, AccountRoom::Whole, |account| {
@@ -416,18 +428,13 @@ impl Directory {
         if request.user_name.is_some_and(|name| !name.is_empty() && name != first.user) {
             return Err(failed);
         }
-        let account = self.account(&first.user);
-        if account.as_ref().is_some_and(|account| is_default_root_elsewhere(account, request)) {
+        let known = self.known_account(&first.user);
+        if known.as_ref().is_some_and(|known| is_default_root_elsewhere(&known.account, request)) {
             return Err(LoginRefusal::DefaultPasswordFromElsewhere);
         }
-        let known = account.and_then(|account| Some((account.credential.scram.clone()?, account)));
-        let identity = known.as_ref().map(|(_, account)| Identity {
-            user: Some(Arc::clone(&account.name)),
-            account: account.number,
-            credential_version: account.credential_version,
-            client_id: Arc::clone(&request.client_id),
-            peer: request.peer,
-            protocol_version: None,
+        let known = known.and_then(|known| Some((known.account.credential.scram.clone()?, known.principal)));
+        let identity = known.as_ref().map(|(_, principal)| {
+            Identity::new(Arc::clone(principal), Arc::clone(&request.client_id), request.peer)
         });
         let unknown = || ScramVerifier::unknown(secret.salt(&first.user));
         let verifier = known.map_or_else(unknown, |(verifier, _)| verifier);
@@ -471,15 +478,18 @@ impl Accounts {
         let Some(slot) = self.by_name.get_mut(name) else {
             return Err(UserError::NotFound { user: name.to_owned() });
         };
-        let mut account = Account::clone(slot);
+        let mut account = Account::clone(&slot.account);
         change(&mut account)?;
-        let (had, has) = (slot.details_bytes(), account.details_bytes());
+        let (had, has) = (slot.account.details_bytes(), account.details_bytes());
         let (bytes, max) = (self.details_bytes - had + has, who.of(ACCOUNT_DETAILS_BYTES_MAX));
         if has > had && bytes > max {
             return Err(UserError::TooManyDetails { bytes, max, who });
         }
         self.details_bytes = bytes;
-        *slot = Arc::new(account.clone());
+        match slot.principal.credential_version() == account.credential_version {
+            true => slot.account = Arc::new(account.clone()),
+            false => *slot = KnownAccount::new(account.clone()),
+        }
         Ok(account)
     }
 }

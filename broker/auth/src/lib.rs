@@ -3,6 +3,7 @@
 //! Path of a CONNECT: [`Directory::begin_login`] → (on a hashing thread) [`Directory::check_login`]
 //! → [`PendingLogin::verify`] → [`Directory::finish_login`] → an [`Identity`]. With an
 //! authentication method: [`Directory::begin_exchange`] → [`Directory::step`] for each message.
+//! A listener's [`LoginChain`] stands before that, and asks other members on a login thread.
 //! Path of a PUBLISH, SUBSCRIBE or command: an implementation of [`Decide`] answers a [`Question`]
 //! about that identity. The [`Rulebook`] asks the rules of the tenant, caches their answers, and
 //! has the built-in ones.
@@ -31,6 +32,14 @@
 //! - A session belongs to its user. No other user gets it, ends it, takes it over, or blocks its
 //!   Client Identifier. Tests `nobody_keeps_an_identifier_from_others`,
 //!   `nothing_of_an_anonymous_session_passes_to_a_user_nor_back`, `a_session_is_its_users_alone`.
+//! - Rights of administrators come from accounts alone, by source and never by name. Tests
+//!   `grant_gives_nothing_that_only_administrators_have`,
+//!   `user_of_a_member_has_no_rights_of_an_account_with_its_name`,
+//!   `rights_of_administrators_are_left_out_of_claims`.
+//! - A substituted value never makes the filter of a grant wider. Test
+//!   `substituted_value_never_makes_a_filter_wider`.
+//! - A member of a login chain that fails denies. Test
+//!   `member_that_fails_or_panics_denies_and_is_counted`.
 //! - A SCRAM exchange does not show which users exist. Its verifiers are stored only while SCRAM is
 //!   turned on. Tests `scram_challenge_does_not_reveal_whether_a_user_exists`,
 //!   `scram_is_for_passwords_that_were_seen_while_it_was_on`.
@@ -42,18 +51,22 @@ mod account;
 mod attempts;
 mod bans;
 pub mod built_in;
+mod chain;
 mod decide;
 mod directory;
 mod exchange;
+mod grants;
 mod imported;
 pub mod limits;
 mod login;
+mod member;
 mod name;
 mod opinion;
 mod password;
 mod pattern;
 mod peer;
 mod places;
+mod principal;
 mod privilege;
 mod reference;
 mod remembered;
@@ -65,19 +78,26 @@ mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
+pub use chain::{
+    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMembers, MemberCounts, MemberFigures,
+    UnknownMember,
+};
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
+pub use grants::{Grant, GrantActions, GrantEffect, GrantList, GrantRefusal};
 pub use imported::ImportedHashError;
 pub use login::{
     AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
     VerifiedLogin,
 };
+pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use peer::{Peer, Source};
+pub use principal::{ClaimRefusal, Claims, Principal, PrincipalSource};
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use reference::AccountReference;
 pub use rulebook::{Rule, Rulebook};

@@ -21,6 +21,16 @@ pub const GROUPS_PER_ACCOUNT_MAX: usize = 256;
 /// Most free properties of one account, beside the four flags.
 pub const PROPERTIES_PER_ACCOUNT_MAX: usize = 256;
 
+/// Most bytes of the groups, properties and grants of one user of a member of the login chain. They
+/// are stored with each of the user's sessions. A token of 16 KiB holds less.
+pub const CLAIMS_BYTES_MAX: usize = 64 << 10;
+
+/// Most grants of one principal. All of them may be asked for a topic, 20 ns each.
+pub const GRANTS_PER_PRINCIPAL_MAX: usize = 256;
+
+/// Longest Topic Filter of a grant, in bytes.
+pub const GRANT_FILTER_BYTES_MAX: usize = 1024;
+
 /// Longest name of a setting, in bytes.
 pub const SETTING_NAME_BYTES_MAX: usize = 128;
 

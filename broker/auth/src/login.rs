@@ -3,24 +3,22 @@
 
 use std::sync::Arc;
 
-use lotmq_shares::{OwnerKey, quota_key};
+use lotmq_shares::OwnerKey;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::attempts::AttemptKey;
+use crate::chain::{MemberFigures, PendingChain};
 use crate::password::{Credential, PasswordCost};
 use crate::peer::{Peer, Source};
+use crate::principal::Principal;
 use crate::scram::ScramVerifier;
 
 /// Identity of a session. Kept with the session and put into every [`Question`](crate::Question).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Name of the user; `None` for an anonymous one, whose name no rule can match.
-    pub user: Option<Arc<str>>,
-    /// [`Account::number`] of the user; 0 for an anonymous session.
-    pub account: u64,
-    /// [`Account::credential_version`] at login; 0 for an anonymous session.
-    pub credential_version: u64,
+    /// User, account or nobody, as the login has proved.
+    pub principal: Arc<Principal>,
     /// The Client Identifier.
     pub client_id: Arc<str>,
     /// From where it came.
@@ -30,26 +28,39 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A session of this user.
-    pub(crate) fn of(account: &Account, request: &LoginRequest<'_>) -> Identity {
-        Identity {
-            user: Some(Arc::clone(&account.name)),
-            account: account.number,
-            credential_version: account.credential_version,
-            client_id: Arc::clone(&request.client_id),
-            peer: request.peer,
-            protocol_version: None,
-        }
+    /// A session of this principal, without a connection yet.
+    pub fn new(principal: Arc<Principal>, client_id: Arc<str>, peer: Peer) -> Identity {
+        Identity { principal, client_id, peer, protocol_version: None }
     }
 
     /// A session without a user.
     pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
-        Identity { user: None, account: 0, credential_version: 0, client_id, peer, protocol_version: None }
+        Identity::new(Principal::anonymous(), client_id, peer)
+    }
+
+    /// Name of the user; `None` for an anonymous one, whose name no rule can match.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.principal.name()
+    }
+
+    /// Name of the user as text.
+    pub fn user_name(&self) -> Option<&str> {
+        self.user().map(|user| &**user)
+    }
+
+    /// [`Principal::number`]; 0 for an anonymous session.
+    pub fn account(&self) -> u64 {
+        self.principal.number()
+    }
+
+    /// [`Principal::credential_version`]; 0 without an account.
+    pub fn credential_version(&self) -> u64 {
+        self.principal.credential_version()
     }
 
     /// Key of the share of its work; 0 for an anonymous session.
     pub fn quota_key(&self) -> u64 {
-        quota_key(self.account)
+        self.principal.quota_key()
     }
 
     /// Owner of what it does, in the tenant of this number.
@@ -57,9 +68,14 @@ impl Identity {
         OwnerKey { tenant, quota_key: self.quota_key() }
     }
 
-    /// Whether this is `root`.
+    /// Whether both are of one user: the name is the same, and its source.
+    pub fn is_same_user(&self, other: &Identity) -> bool {
+        self.user() == other.user() && self.principal.member() == other.principal.member()
+    }
+
+    /// Whether this is the account `root`.
     pub fn is_root(&self) -> bool {
-        self.user.as_deref() == Some(crate::ROOT)
+        self.principal.is_root()
     }
 }
 
@@ -155,6 +171,19 @@ pub enum LoginRefusal {
     /// of order; never told apart. Not authorized.
     #[error("authentication failed")]
     ExchangeFailed,
+    /// The token, or another proof of limited life, has expired. Not authorized.
+    #[error("the credentials have expired")]
+    CredentialsExpired,
+    /// A member of the login chain refused the Client. Not authorized.
+    #[error("the login was refused")]
+    DeniedByMember,
+    /// A member of the login chain named a user whose name it may not use: `root`, that of an
+    /// account, or none that rules could match. Not authorized.
+    #[error("the user name is not one that this login may have")]
+    NameNotAllowed,
+    /// A member of the login chain could not decide. Server unavailable.
+    #[error("the login could not be checked; try again later")]
+    CheckFailed,
 }
 
 /// Origin of a login, used only to order many logins that wait. It is never reported.
@@ -183,7 +212,7 @@ pub struct LoginWait {
     pub left_ms: u64,
 }
 
-/// A login whose password waits for its Argon2id. Holds the password until it is dropped, then
+/// A login whose password waits for its Argon2id, or which waits for its chain. Holds the password until it is dropped, then
 /// wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
@@ -197,18 +226,22 @@ pub struct PendingLogin {
     pub(crate) scram_salt: Option<[u8; 16]>,
     /// Cost of a new hash, where an imported one is to be replaced.
     pub(crate) rehash_cost: Option<PasswordCost>,
+    /// Figures in which the outcome counts.
+    pub(crate) figures: Option<Arc<MemberFigures>>,
+    /// Chain that decides in place of the password.
+    pub(crate) chain: Option<Box<PendingChain>>,
 }
 
 impl PendingLogin {
     /// For a user that exists.
     pub(crate) fn of(
-        account: &Account,
+        (account, principal): (&Account, Arc<Principal>),
         attempt: AttemptKey,
         request: &LoginRequest<'_>,
         password: &[u8],
     ) -> PendingLogin {
         PendingLogin {
-            identity: Identity::of(account, request),
+            identity: Identity::new(principal, Arc::clone(&request.client_id), request.peer),
             attempt,
             credential: account.credential.clone(),
             is_known: true,
@@ -216,6 +249,8 @@ impl PendingLogin {
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
             rehash_cost: None,
+            figures: None,
+            chain: None,
         }
     }
 
@@ -235,6 +270,8 @@ impl PendingLogin {
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
             rehash_cost: None,
+            figures: None,
+            chain: None,
         }
     }
 

@@ -42,7 +42,8 @@ pub trait Still: Send + Sync {
 
 /// A rule that can be asked. Shared by all threads.
 pub trait Ask: Send + Sync {
-    /// Asks, on behalf of the account of the question's user, if there is one. Never waits for
-    /// anything but the rule itself.
+    /// Asks, on behalf of the account of the question's user, if there is one. A user without an
+    /// account has the groups and properties of its [`Principal`](crate::Principal). Never waits
+    /// for anything but the rule itself.
     fn ask(&self, question: &Question<'_>, account: Option<&Arc<Account>>) -> Answer;
 }

@@ -112,7 +112,9 @@ pub fn check_user_change(
     change: UserChange<'_>,
 ) -> Result<(), UserChangeRefusal> {
     let (scope, user) = change.scope_and_user();
-    let is_own_password = scope == Scope::UserManagementPasswordChange && actor.user.as_deref() == Some(user);
+    let account = directory.account_of(actor);
+    let is_own = account.as_ref().is_some_and(|account| *account.name == *user);
+    let is_own_password = scope == Scope::UserManagementPasswordChange && is_own;
     if actor.is_root() || is_own_password {
         return Ok(());
     }
@@ -122,7 +124,6 @@ pub fn check_user_change(
     if user == ROOT {
         return Err(UserChangeRefusal::RootProtected);
     }
-    let account = actor.user.as_deref().and_then(|name| directory.account(name));
     Actor { account: account.as_deref(), named }.check(directory, change)
 }
 

@@ -14,8 +14,12 @@ use lotmq_shares::{QUOTA_KEY_MASK, quota_key};
 /// [`check_user_name`](crate::check_user_name).
 const SEPARATOR: char = '\u{1}';
 
-/// Set in the numbers that follow from names, and in no others.
+/// Set in the numbers that follow from names, and in no others of accounts.
 const OF_NAME: u64 = 1 << 63;
+
+/// Not set in any number of an account that has [`OF_NAME`]: with both, a number is
+/// [external](lotmq_shares::external_account).
+const EXTERNAL: u64 = 1 << 62;
 
 /// Account of a user, as a row names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +51,7 @@ impl<'a> AccountReference<'a> {
 pub(crate) fn number_of_name(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
-    hasher.finish() | OF_NAME
+    hasher.finish() & !EXTERNAL | OF_NAME
 }
 
 /// Numbers of the accounts that there are, with their payers.
@@ -88,6 +92,8 @@ impl Numbers {
 
 #[cfg(test)]
 mod tests {
+    use lotmq_shares::is_external_account;
+
     use super::*;
 
     #[test]
@@ -104,6 +110,14 @@ mod tests {
         // Damage is detected elsewhere; an invalid number makes it an unknown name.
         let odd = AccountReference::read("ann\u{1}zz");
         assert_eq!((odd.name, odd.stored().as_str()), ("ann\u{1}zz", "ann\u{1}zz"));
+    }
+
+    #[test]
+    fn no_account_has_an_external_number() {
+        for number in 1..1_000 {
+            let numbers = [number_of_name(&number.to_string()), Numbers::default().draw("ann", Some(number))];
+            assert!(numbers.into_iter().all(|number| !is_external_account(number)), "{numbers:x?}");
+        }
     }
 
     #[test]

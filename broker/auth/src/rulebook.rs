@@ -4,6 +4,9 @@
 //! priority, the built-in ones at theirs. At one priority DENY wins. If no rule answers, the next
 //! priority decides. The default is DENY.
 //!
+//! If the user has [grants](crate::GrantList), they decide about topics in place of rules. Below
+//! `$SYS` both must allow, so that a grant gives nothing that only administrators have.
+//!
 //! Rules are guests behind [`Ask`]. [`Verdicts`] caches their answers, keyed by exactly their
 //! inputs, so that a repeated question costs no call. Invariants: `root` is never refused; a rule
 //! that fails denies; nothing here depends on the code of a rule. Not here: running rules
@@ -23,6 +26,7 @@ use smallvec::SmallVec;
 use crate::account::Account;
 use crate::decide::{Authorization, Decide, Decision, Denier, Question};
 use crate::directory::Directory;
+use crate::grants::{GrantActions, GrantList, GrantNames};
 use crate::opinion::{Ask, Opinion, Validity};
 use crate::pattern::inner_filter;
 use crate::scope::{Scope, is_under_sys};
@@ -139,9 +143,9 @@ impl Rulebook {
     }
 
     /// Whether every session may get messages of `topic`; `None` when that depends on whose it is.
-    /// `root` always may.
+    /// `root` always may. Grants of users make it depend on whose it is.
     pub fn delivers_to_all(&self, topic: &str) -> Option<bool> {
-        if is_under_sys(topic) {
+        if is_under_sys(topic) || self.directory.has_grants() {
             return None;
         }
         if !self.is_delivery_decided {
@@ -205,8 +209,7 @@ impl Rulebook {
         if let Some(known) = entry.constant.get() {
             return (*known, true);
         }
-        let user = question.identity.user.as_ref();
-        let account = asker.get_or_init(|| user.and_then(|user| self.directory.account(user))).as_ref();
+        let account = asker.get_or_init(|| self.directory.account_of(question.identity)).as_ref();
         if entry.inputs.payload || entry.inputs.message_properties || entry.inputs.modules {
             return (entry.ask.ask(question, account).opinion, false);
         }
@@ -230,6 +233,18 @@ impl Rulebook {
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }
         let question = &settled(question);
+        let denied = |by, is_stable| (Decision { authorization: Authorization::Deny, is_stable }, Some(by));
+        let mut is_stable = true;
+        if let Some(grants) = question.identity.principal.grants() {
+            match of_grants(grants, question) {
+                Granting::Other => {}
+                Granting::Denied { by, lasts } => return denied(by, lasts),
+                Granting::Allowed { lasts } if !is_tree_scope(question.scope) => {
+                    return (Decision { authorization: Authorization::Allow, is_stable: lasts }, None);
+                }
+                Granting::Allowed { lasts } => is_stable = lasts,
+            }
+        }
         let opinions = self.table.opinions(question);
         let mut built_in = opinions.into_iter().filter_map(|(at, said)| Some((at, said?))).peekable();
         let scopes = Arc::clone(&self.rules.read().scopes);
@@ -237,8 +252,6 @@ impl Rulebook {
         let places = scope.matching(question.topic);
         let mut rules = places.iter().map(|place| &scope.rules[*place as usize]).peekable();
         let asker = Asker::new();
-        let mut is_stable = true;
-        let denied = |by, is_stable| (Decision { authorization: Authorization::Deny, is_stable }, Some(by));
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
@@ -278,6 +291,47 @@ impl Decide for Rulebook {
         // Both only ascend, so that the sum changes with either.
         self.generation.load(Ordering::Acquire).wrapping_add(self.directory.generation())
     }
+}
+
+/// What the grants of a user say about a question.
+enum Granting {
+    /// Nothing: the question is not about a topic.
+    Other,
+    /// A grant allows it; `lasts` if the topic alone decides that.
+    Allowed { lasts: bool },
+    /// A grant denies it, or none is about it.
+    Denied { by: Denier, lasts: bool },
+}
+
+fn of_grants(grants: &GrantList, question: &Question<'_>) -> Granting {
+    let action = if matches!(question.scope, Scope::Publish | Scope::PublishSys) {
+        GrantActions::Publish
+    } else if matches!(question.scope, Scope::Subscribe | Scope::SubscribeSys) {
+        GrantActions::Subscribe
+    } else {
+        return Granting::Other;
+    };
+    let Some(topic) = question.topic else { return Granting::Other };
+    let identity = question.identity;
+    let names = GrantNames { user: identity.user_name().unwrap_or_default(), client_id: &identity.client_id };
+    let Some(grant) = grants.first_about(action, topic, names) else {
+        return Granting::Denied { by: Denier::NoGrant, lasts: true };
+    };
+    let (is_allowed, lasts) = match (action, question.message) {
+        (GrantActions::Publish, Some(message)) => {
+            (grant.allows_message(message.qos, message.retain), grant.is_about_topics_alone())
+        }
+        _ => (grant.allows(), true),
+    };
+    match is_allowed {
+        true => Granting::Allowed { lasts },
+        false => Granting::Denied { by: Denier::Grant(grant.filter().into()), lasts },
+    }
+}
+
+/// Whether a scope is about topics below `$SYS`.
+fn is_tree_scope(scope: Scope) -> bool {
+    matches!(scope, Scope::PublishSys | Scope::SubscribeSys)
 }
 
 /// The question as rules are asked: of a shared filter the part behind the group; scope and topic
@@ -346,5 +400,7 @@ fn scopes(rules: &[Arc<Entry>]) -> Arc<[OfScope]> {
     scopes.into()
 }
 
+#[cfg(test)]
+mod principal_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -96,9 +96,11 @@ impl PermissionTable {
         if covers(PROJECTS, filter) {
             return Some(self.holder(question, may_read_projects).into());
         }
-        let is_local_anonymous = question.identity.user.is_none() && question.identity.peer.is_loopback();
+        let identity = question.identity;
+        let is_local_anonymous = identity.user().is_none() && identity.peer.is_loopback();
         if covers(SYS_BROKER, filter) {
-            return Some((is_local_anonymous || self.holder(question, |_| true)).into());
+            let is_user = identity.principal.member().is_some() || self.holder(question, |_| true);
+            return Some((is_local_anonymous || is_user).into());
         }
         (is_local_anonymous && filter == "$SYS/#").then_some(Authorization::AllowOnly(SYS_BROKER))
     }
@@ -108,10 +110,10 @@ impl PermissionTable {
         self.holder(question, fits).then_some(Authorization::Allow)
     }
 
-    /// Whether the asking user exists and fits; never true for an anonymous one.
+    /// Whether the account of the asking user exists and fits; never true for users of members, who
+    /// have no rights of administrators, and for anonymous ones.
     fn holder(&self, question: &Question<'_>, fits: impl FnOnce(&Account) -> bool) -> bool {
-        let Some(user) = &question.identity.user else { return false };
-        self.directory.account(user).is_some_and(|account| fits(&account))
+        self.directory.account_of(question.identity).is_some_and(|account| fits(&account))
     }
 }
 

@@ -113,16 +113,18 @@ fn key(rule: u64, inputs: &RuleInputs, question: &Question<'_>, account: Option<
     key.extend_from_slice(&rule.to_le_bytes());
     let identity = question.identity;
     if inputs.login || !inputs.groups.is_empty() || !inputs.properties.is_empty() {
-        key.push(identity.user.is_some().into());
+        key.push(identity.user().is_some().into());
     }
     if inputs.user {
-        field(&mut key, identity.user.as_deref().map(str::as_bytes));
+        field(&mut key, identity.user_name().map(str::as_bytes));
     }
     for group in &inputs.groups {
-        key.push(account.is_some_and(|account| account.groups.contains(group)).into());
+        let is_in = account.is_some_and(|account| account.groups.contains(group));
+        key.push((is_in || identity.principal.in_group(group)).into());
     }
     for property in &inputs.properties {
-        field(&mut key, account.and_then(|account| account.property(property)).map(str::as_bytes));
+        let value = account.and_then(|account| account.property(property));
+        field(&mut key, value.or_else(|| identity.principal.property(property)).map(str::as_bytes));
     }
     if inputs.client_id {
         field(&mut key, Some(identity.client_id.as_bytes()));

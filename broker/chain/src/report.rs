@@ -57,6 +57,14 @@ pub fn describe(error: &Error, side: Side) -> String {
                 "{error}; a {owner}'s certificate has `extendedKeyUsage={owner}Auth`, or no such extension"
             )
         }
+        CertificateError::Revoked => {
+            format!(
+                "{error}; its authority has revoked the certificate of the {owner}, by a list in `tls.client_crl`"
+            )
+        }
+        CertificateError::UnknownRevocationStatus => format!(
+            "{error}; `tls.client_crl` has no list of the authority that signed the certificate of the {owner}: add it"
+        ),
         _ if crate::is_of_authority(error) => format!(
             "{error}; it is the certificate of an authority (CA:TRUE), which is no {owner}'s: make one with basicConstraints=CA:FALSE{}",
             match side {

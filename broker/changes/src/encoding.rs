@@ -217,6 +217,16 @@ impl<'a> Decoder<'a> {
         if self.flag()? { self.varint().map(Some) } else { Ok(None) }
     }
 
+    /// A length-prefixed byte string at the end of a value, which older versions did not write;
+    /// `None` if nothing is left.
+    pub fn optional_bytes(&mut self) -> Result<Option<bytes::Bytes>, Malformed> {
+        if self.is_empty() {
+            Ok(None)
+        } else {
+            self.bytes().map(|it| Some(bytes::Bytes::copy_from_slice(it)))
+        }
+    }
+
     /// A count of items of at least one byte each: never more than the bytes that are left.
     pub fn count(&mut self) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| self.malformed())?;

@@ -1,6 +1,17 @@
 //! Section `[auth]`: who may connect.
 
+mod claim_path;
+pub(crate) mod jwt;
+mod key_address;
+mod text_list;
+
 use super::key::section;
+use super::login_modules::LoginModules;
+
+pub use claim_path::{ClaimPath, ClaimPaths};
+pub use jwt::Jwt;
+pub use key_address::KeyAddress;
+pub use text_list::TextList;
 
 section! {
     /// Login rules: anonymous clients, authentication methods and passwords.
@@ -8,6 +19,10 @@ section! {
         /// Whether clients without user name may connect. Until this is set explicitly, `true`
         /// holds for loopback only.
         anonymous: bool = true, json "AnonymousLogin", variable "LOTMQ_ANONYMOUS";
+        /// Login modules that are asked about a login, in this order, until one decides. `builtin` is
+        /// the user store of the broker: accounts, certificates and anonymous clients. A login that
+        /// all modules pass on is refused. `root` always logs in by the user store.
+        modules: LoginModules = LoginModules::default();
         /// Whether 5.0 clients may log in by `SCRAM-SHA-256` as Authentication Method, which never
         /// shows the password to the broker. Its verifier is weaker against password guessing than
         /// the hash. The broker stores it encrypted, only while this is on, when a password is set

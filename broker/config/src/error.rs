@@ -94,6 +94,18 @@ pub enum ConfigError {
         /// Path of the key that is not set.
         needed: &'static str,
     },
+    /// A login module is listed that is not configured.
+    #[error("`{key}` lists `{name}` ({origin}), which is no login module; configured are `{known}`")]
+    UnknownLoginModule {
+        /// Path of the key.
+        key: &'static str,
+        /// The name as written.
+        name: String,
+        /// Origin of the value.
+        origin: ValueOrigin,
+        /// Names of the modules that are configured.
+        known: String,
+    },
     /// The file is not TOML.
     #[error("{} is not valid TOML: {reason}", path.display())]
     FileMalformed {
@@ -131,7 +143,8 @@ impl ConfigError {
             | Self::ListOfTables { origin, .. }
             | Self::SectionExpected { origin, .. }
             | Self::ValueInvalid { origin, .. }
-            | Self::KeyMissing { origin, .. } => origin.line(),
+            | Self::KeyMissing { origin, .. }
+            | Self::UnknownLoginModule { origin, .. } => origin.line(),
             Self::FileMalformed { .. } | Self::FileUnreadable { .. } | Self::JsonMalformed { .. } => None,
         }
     }

@@ -7,9 +7,10 @@ use crate::{
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let others: [&'static [Key]; 13] = [
+    let others: [&'static [Key]; 14] = [
         tls::KEYS,
         auth::KEYS,
+        auth::jwt::KEYS,
         mqtt::KEYS,
         log::KEYS,
         admin::KEYS,

@@ -53,6 +53,7 @@ pub mod limit_table;
 mod limits;
 mod listener;
 mod log;
+mod login_modules;
 mod lot;
 mod malformed;
 mod mistakes;
@@ -87,7 +88,7 @@ use listener::Need;
 
 pub use admin::Admin;
 pub use audit::Audit;
-pub use auth::{AnonymousLogin, Auth};
+pub use auth::{AnonymousLogin, Auth, ClaimPath, ClaimPaths, Jwt, KeyAddress, TextList};
 pub use broker::{Broker, Placement};
 pub use compat::{Compat, ModelOutput, RuleTrailingPlus, TimestampUtc};
 pub use data_directory::{DataDirectory, Surroundings};
@@ -102,9 +103,10 @@ pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
     AddressFilter, Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan,
     MqttListener, MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate,
-    WsListener, WssListener,
+    UserPattern, WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
+pub use login_modules::{BUILT_IN_MODULE, JWT_MODULE, LoginModules};
 pub use lot::{Authority, Lot, LotCache};
 pub use mistakes::Mistake;
 pub use modules::Modules;
@@ -150,6 +152,8 @@ pub struct Config {
     pub tls: Tls,
     /// Section `[auth]`.
     pub auth: Auth,
+    /// Section `[auth.jwt]`.
+    pub jwt: Jwt,
     /// Section `[mqtt]`.
     pub mqtt: Mqtt,
     /// Section `[log]`.
@@ -295,13 +299,14 @@ impl Config {
         Ok(())
     }
 
-    /// The keys that need another one which is not set.
+    /// The keys that need another one which is not set, and lists with modules that do not exist.
     fn unmet_needs(&self) -> impl Iterator<Item = ConfigError> {
         let unmet = self.needs().into_iter().filter(|(.., is_missing)| *is_missing);
-        unmet.map(|(key, needed, _)| {
+        let missing = unmet.map(|(key, needed, _)| {
             let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
             ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed }
-        })
+        });
+        missing.chain(self.unknown_login_modules())
     }
 
     /// Keys that need others.
@@ -311,8 +316,10 @@ impl Config {
         let mut needs = vec![
             ("tls.key", "tls.certificate", no_certificate && tls.key.is_some()),
             ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
+            ("tls.client_crl", "tls.client_ca", tls.client_ca.is_none() && tls.client_crl.is_some()),
         ];
         needs.extend(self.needs_of_listeners());
+        needs.extend(self.jwt.needs());
         needs
     }
 

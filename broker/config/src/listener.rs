@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::login_modules::LoginModules;
 use super::networks::Networks;
 use super::origin::ValueOrigin;
 use super::setting::words;
@@ -45,6 +46,8 @@ macro_rules! listener {
                 /// Addresses and networks whose clients may not connect, even if `allow_from`
                 /// contains them. With `proxy_protocol` it is the address in the header that counts.
                 deny_from: $crate::networks::Networks = $crate::networks::Networks::default();
+                /// Login modules of this listener, in place of those in `auth.modules`.
+                auth_modules: Option<$crate::login_modules::LoginModules> = None;
                 $($own)*
             }
         }
@@ -59,11 +62,13 @@ mod mqtt;
 mod mqtts;
 mod quic;
 mod unix;
+mod user_pattern;
 mod ws;
 mod wss;
 
 pub use address_filter::AddressFilter;
 pub use limits::{ListenerLimits, OwnLimits};
+pub use user_pattern::UserPattern;
 
 /// Section of a transport.
 trait Transport {
@@ -96,12 +101,22 @@ macro_rules! transports {
             &[$($module::KEYS, limits::keys_of! { $module $(, $without $addresses)? }),+];
 
         impl Config {
+            /// The login modules of each listener that sets its own, with the path of the key.
+            pub(crate) fn login_modules_of_listeners(&self) -> [(&'static str, Option<&LoginModules>); 6] {
+                [$((
+                    concat!("listener.", stringify!($module), ".auth_modules"),
+                    self.listener.$module.auth_modules.as_ref(),
+                )),+]
+            }
+
             /// Plans of all listeners, whether they are to be opened or not.
             fn plans(&self) -> Vec<ListenerPlan> {
                 vec![$({
                     let mut plan =
                         ListenerPlan::new(stringify!($module), self.listener.limits.$module.or(&self.limits));
                     self.listener.$module.fill(&mut plan);
+                    let own = self.listener.$module.auth_modules.as_ref();
+                    plan.login_modules = own.unwrap_or(&self.auth.modules).clone();
                     plan
                 }),+]
             }
@@ -139,6 +154,12 @@ words! {
         CommonName = "common-name",
         /// Its whole subject, as in `CN=device-1,O=Example`, is that name.
         Subject = "subject",
+        /// Its DNS name, of the Subject Alternative Names (RFC 5280 §4.2.1.6), is that name.
+        DnsName = "san-dns",
+        /// Its e-mail address, of those names, is that name.
+        Email = "san-email",
+        /// Its URI, of those names, is that name.
+        Uri = "san-uri",
     }
 }
 
@@ -162,6 +183,10 @@ pub struct ListenerPlan {
     pub tls: Option<ClientCertificate>,
     /// User name that the broker takes from a client certificate.
     pub user_from_certificate: UserFromCertificate,
+    /// Form of that name; `None` if the whole name is the user.
+    pub certificate_user_pattern: Option<UserPattern>,
+    /// Login modules that are asked, in order.
+    pub login_modules: LoginModules,
     /// Present for WebSocket: most clients for which messages are compressed.
     pub websocket: Option<u32>,
     /// Web pages that count as programs of this machine.
@@ -209,6 +234,8 @@ impl ListenerPlan {
             client_addresses: AddressFilter::default(),
             tls: None,
             user_from_certificate: UserFromCertificate::Off,
+            certificate_user_pattern: None,
+            login_modules: LoginModules::default(),
             websocket: None,
             origins: WebOrigins::default(),
             zstd_clients_max: 0,
@@ -259,6 +286,11 @@ impl Config {
             else {
                 continue;
             };
+            if let Some(pattern) = plan.key("certificate_user_pattern") {
+                let has_no_name = plan.user_from_certificate == UserFromCertificate::Off;
+                let has_pattern = plan.certificate_user_pattern.is_some();
+                needs.push((pattern.path, user.path, has_pattern && has_no_name));
+            }
             let asks = plan.tls.is_some_and(|asked| asked != ClientCertificate::Off);
             let takes_user = plan.user_from_certificate != UserFromCertificate::Off;
             needs.push((asked.path, "tls.client_ca", asks && no_authority));

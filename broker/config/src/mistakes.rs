@@ -78,7 +78,8 @@ fn may_explain(error: &ConfigError, unmet: &ConfigError) -> bool {
         | ConfigError::NotOfListener { .. }
         | ConfigError::Elsewhere { .. }
         | ConfigError::FileMalformed { .. }
-        | ConfigError::FileUnreadable { .. } => false,
+        | ConfigError::FileUnreadable { .. }
+        | ConfigError::UnknownLoginModule { .. } => false,
     }
 }
 

@@ -9,8 +9,7 @@ pub(crate) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 1] = ["tenant"];
 
-const NAMES: [&str; 12] = [
-    "auth.module",
+const NAMES: [&str; 11] = [
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",

@@ -308,7 +308,10 @@ fn is_of_its_kind(key: &Key, value: &str) -> bool {
     let sources = Sources { file: file(&text), ..Sources::default() };
     let mistakes = Config::mistakes(&sources);
     assert_eq!(mistakes.is_empty(), Config::load(sources).is_ok(), "{text}");
-    let of_key = mistakes.iter().filter(|mistake| !matches!(mistake.error, ConfigError::KeyMissing { .. }));
+    let is_of_others = |error: &ConfigError| {
+        matches!(error, ConfigError::KeyMissing { .. } | ConfigError::UnknownLoginModule { .. })
+    };
+    let of_key = mistakes.iter().filter(|mistake| !is_of_others(&mistake.error));
     let mut of_key = of_key.inspect(|mistake| assert_eq!(mistake.line, Some(2), "{text}: {}", mistake.error));
     of_key.all(|mistake| {
         let ConfigError::ValueInvalid { key: told, reason, .. } = &mistake.error else {
@@ -322,7 +325,8 @@ fn is_of_its_kind(key: &Key, value: &str) -> bool {
 #[test]
 fn no_key_takes_a_value_of_another_kind() {
     const TEXTS: &[&str] = &["'x y'", "'true'", "'yes'", "'1'"];
-    let kinds: [(&str, &[&str]); 17] = [
+    let kinds: [(&str, &[&str]); 23] = [
+        ("names of login modules", &["'true'", "'yes'"]),
         ("`true` or `false`", &["true"]),
         ("whole number", &["1"]),
         ("port, ", &["1"]),
@@ -341,6 +345,11 @@ fn no_key_takes_a_value_of_another_kind() {
         ("origins", &["''", "[]"]),
         ("public keys", &["''", "[]"]),
         ("a table for each tenant", &[]),
+        ("address such as", &[]),
+        ("form of a name", &[]),
+        ("name of a claim", TEXTS),
+        ("claims by name or path", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]", "['x y']"]),
+        ("list of texts", &["''", "'x y'", "'true'", "'yes'", "'1'", "[]", "['x y']"]),
     ];
     for key in KEYS.iter() {
         let of_type = kinds.iter().find(|(kind, _)| key.type_name.starts_with(kind));

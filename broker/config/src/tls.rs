@@ -18,6 +18,11 @@ section! {
         key: Option<PathBuf> = None;
         /// PEM file with the authorities that sign the certificates of clients.
         client_ca: Option<PathBuf> = None;
+        /// File with lists of revoked certificates (CRL, RFC 5280): several in PEM, or one in DER.
+        /// With it, each authority that signs certificates of clients needs its list in the file.
+        /// A revoked certificate is refused, and its connections end. A list counts on after its
+        /// next update is due.
+        client_crl: Option<PathBuf> = None;
         /// Oldest version of TLS that is spoken.
         min_version: TlsVersion = TlsVersion::V1_2;
     }

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use lotmq_auth::AnonymousLogin;
+use lotmq_auth::{AnonymousLogin, LoginChain};
 use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
@@ -112,6 +112,8 @@ pub struct ListenerTerms {
     pub reached: Arc<Reached>,
     /// Policy for logins without a user name.
     pub anonymous: AnonymousLogin,
+    /// Members that are asked about a login.
+    pub login_chain: Arc<LoginChain>,
     /// Refused handshakes that the log was told of.
     pub refusals: Refusals,
 }

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{AccountReference, Authorization, Decide as _, Identity, Peer, Question};
+use lotmq_auth::{AccountReference, Authorization, Decide as _, Identity, Peer, Principal, Question};
 use lotmq_changes::{
     Batch, DelayedRow, MessageId, Op, PeerRow, Recovered, RecoveredDelivery, RecoveredSession, RetainedRow,
     SessionRow, SubscriptionRow, TenantId, Waiting, WillRow,
@@ -64,13 +64,41 @@ fn sessions(
     are_all_users_known: bool,
 ) {
     let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
-    let mut messages = Messages::default();
+    let (mut messages, mut principals) = (Messages::default(), Principals::default());
     for recovered in latest(&context.core, &tenants, sessions, are_all_users_known) {
         let Some(tenant) = tenants.get(&recovered.session.tenant) else {
             warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
             continue;
         };
-        restore_session(context, tenant, recovered, &mut messages);
+        let Some(principal) = principals.of(tenant, &recovered.session) else {
+            warn!(session = recovered.session.id.0, "session whose user cannot be read ignored");
+            continue;
+        };
+        restore_session(context, (tenant, principal), recovered, &mut messages);
+    }
+}
+
+/// Member of the login chain that vouches for the user of a row.
+fn member(stored: Option<&bytes::Bytes>) -> Option<Arc<str>> {
+    Principal::from_stored(stored?)?.member().cloned()
+}
+
+/// Principals of accounts, which the sessions of one account share.
+#[derive(Default)]
+struct Principals(HashMap<(TenantId, String), Arc<Principal>>);
+
+impl Principals {
+    /// Principal of a session: for a user without an account the stored one. `None` if that cannot
+    /// be read.
+    fn of(&mut self, tenant: &Tenant, row: &SessionRow) -> Option<Arc<Principal>> {
+        if let Some(stored) = &row.principal {
+            return tenant.users.restored_principal(stored);
+        }
+        let Some(name) = &row.user else { return Some(Principal::anonymous()) };
+        // Without a credential: whoever comes back proves it again.
+        let number = || tenant.users.account(name).map_or(0, |account| account.number);
+        let new = || Principal::of_reference(AccountReference { name, number: number() });
+        Some(Arc::clone(self.0.entry((tenant.id, name.clone())).or_insert_with(new)))
     }
 }
 
@@ -87,11 +115,15 @@ fn latest(
 ) -> Vec<RecoveredSession> {
     // A user who was put aside as damaged may come back.
     let is_of_somebody = |row: &SessionRow| match (&row.user, tenants.get(&row.tenant)) {
+        // An account wins a name, and another source has none.
+        (Some(user), Some(tenant)) if row.principal.is_some() => tenant.users.account(user).is_none(),
         (Some(user), Some(tenant)) => tenant.users.account(user).is_some() || !are_all_users_known,
         (None, _) | (_, None) => true,
     };
     let in_memory = |row: &SessionRow| {
-        let key = SessionKey { client_id: &row.client_id, user: row.user.as_deref() };
+        let member = member(row.principal.as_ref());
+        let (user, member) = (row.user.as_deref(), member.as_deref());
+        let key = SessionKey { client_id: &row.client_id, user, member };
         tenants.get(&row.tenant)?.sessions.lock().get(key).map(|client| client.stored_id())
     };
     // An older one is stale. The same one, or a later one, is left alone.
@@ -101,7 +133,8 @@ fn latest(
     let mut stale = Batch::new();
     sessions.retain_mut(|recovered| {
         let row = &mut recovered.session;
-        let is_latest = seen.insert((row.tenant, row.user.clone(), row.client_id.clone()));
+        let member = member(row.principal.as_ref());
+        let is_latest = seen.insert((row.tenant, row.user.clone(), member, row.client_id.clone()));
         if is_latest && is_of_somebody(row) && in_memory(row).is_none() {
             return true;
         }
@@ -138,7 +171,7 @@ impl Messages {
 
 fn restore_session(
     context: &TurnContext,
-    tenant: &Arc<Tenant>,
+    (tenant, principal): (&Arc<Tenant>, Arc<Principal>),
     recovered: RecoveredSession,
     messages: &mut Messages,
 ) {
@@ -146,10 +179,7 @@ fn restore_session(
     let row = &recovered.session;
     let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.lifetime_ms()));
-    let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
-    identity.user = row.user.as_deref().map(Into::into);
-    let account = row.user.as_deref().and_then(|user| tenant.users.account(user));
-    identity.account = account.map_or(0, |account| account.number);
+    let mut identity = Identity::new(principal, row.client_id.as_str().into(), peer(row.peer));
     identity.protocol_version = Some(row.protocol_level);
     let holding = Holding::new(tenant.shares.of(&identity));
     let state = ClientState {
@@ -340,7 +370,10 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
             expires_at_ms: row.expires_at_ms,
         };
         let message = Message::new(0, parts);
-        let publisher = delayed_publisher(&row);
+        let Some(publisher) = delayed_publisher(tenant, &row) else {
+            damaged += 1;
+            continue;
+        };
         let room = context.delayed.recovered_room(tenant, &publisher, message.size());
         let may_connect = publisher.may_connect(context.core.settings.anonymous);
         context.delayed.add(DelayedMessage {
@@ -356,20 +389,28 @@ fn delayed(context: &TurnContext, tenants: &[Arc<Tenant>], rows: Vec<DelayedRow>
         });
     }
     if damaged > 0 {
-        warn!(count = damaged, "delayed messages to topics that nobody may publish to are left out");
+        warn!(
+            count = damaged,
+            "delayed messages to topics that nobody may publish to, or of users that cannot be read, are left out"
+        );
     }
 }
 
-fn delayed_publisher(row: &DelayedRow) -> DelayedPublisher {
+/// Publisher of a stored message; `None` if its principal cannot be read.
+fn delayed_publisher(tenant: &Tenant, row: &DelayedRow) -> Option<DelayedPublisher> {
     let account = row.user.as_deref().map(AccountReference::read);
-    let owner = account.map(|account| Owner { name: account.name.into(), account: account.number });
-    let Some(client) = &row.client else { return DelayedPublisher::Program(owner) };
-    let mut identity = Identity::anonymous(client.client_id.as_str().into(), peer(client.peer));
-    if let Some(Owner { name, account }) = owner {
-        (identity.user, identity.account) = (Some(name), account);
-    }
+    let Some(client) = &row.client else {
+        let owner = account.map(|account| Owner { name: account.name.into(), account: account.number });
+        return Some(DelayedPublisher::Program(owner));
+    };
+    let principal = match (&client.principal, account) {
+        (Some(stored), _) => tenant.users.restored_principal(stored)?,
+        (None, Some(account)) => Principal::of_reference(account),
+        (None, None) => Principal::anonymous(),
+    };
+    let mut identity = Identity::new(principal, client.client_id.as_str().into(), peer(client.peer));
     identity.protocol_version = Some(client.protocol_level);
-    DelayedPublisher::Client(Arc::new(identity))
+    Some(DelayedPublisher::Client(Arc::new(identity)))
 }
 
 /// Whether a text of a stored message has code points that Clients may take for malformed.

@@ -181,7 +181,7 @@ impl Settings {
 
     /// Longest time for which a session of this identity outlives its connection.
     pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
-        match identity.user {
+        match identity.user() {
             Some(_) => self.session_expiry_max,
             None => self.anonymous_session_expiry_max,
         }

@@ -72,7 +72,7 @@ enum Owner {
 
 impl Owner {
     fn of(identity: &Identity) -> Self {
-        match (&identity.user, identity.peer) {
+        match (identity.user(), identity.peer) {
             (Some(_), _) => Self::User(identity.quota_key()),
             (None, Peer::Tcp(address) | Peer::Proxied(address)) => Self::of_address(address),
             (None, Peer::Unix | Peer::Guest | Peer::Unknown) => Self::Anybody,
@@ -137,7 +137,7 @@ pub fn part(max: u64, of_others: u64) -> u64 {
 impl Shares {
     /// Share of an identity.
     pub fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
-        self.of_owner(Owner::of(identity), identity.user.as_ref())
+        self.of_owner(Owner::of(identity), identity.user())
     }
 
     /// Share of the user of a definition; that of clients without a user and without an address
@@ -406,14 +406,16 @@ pub fn address_key(address: IpAddr) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use lotmq_auth::{AccountReference, Principal};
+
     use super::*;
     use lotmq_config::Config;
 
     pub(super) fn identity(user: Option<&str>, address: &str) -> Identity {
-        let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
-        identity.user = user.map(Into::into);
-        identity.account = user.map_or(0, |user| user.bytes().map(u64::from).sum());
-        identity
+        let peer = Peer::Tcp(address.parse().unwrap());
+        let Some(name) = user else { return Identity::anonymous("c".into(), peer) };
+        let number = name.bytes().map(u64::from).sum();
+        Identity::new(Principal::of_reference(AccountReference { name, number }), "c".into(), peer)
     }
 
     #[test]

@@ -102,11 +102,12 @@ impl Tenant {
         }
     }
 
-    /// Whether the user is an administrator. Administrators may exceed bounds on all users
+    /// Whether the user is an administrator, who has an account. Administrators may exceed bounds on all users
     /// together, so that they can log in when these bounds are reached.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
-        identity.user.is_some() && self.permissions.decide(&question).is_allowed()
+        let has_account = identity.user().is_some() && identity.principal.member().is_none();
+        has_account && self.permissions.decide(&question).is_allowed()
     }
 
     /// All sessions, in no order. Their lock is held for a part of them at a time.

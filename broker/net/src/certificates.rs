@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_chain::ShortClientChains;
+use lotmq_chain::der;
 use lotmq_chain::identity::{IdentityFault, masked_path};
 use lotmq_chain::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_chain::pem::{self, NotPem};
@@ -24,9 +25,10 @@ use lotmq_chain::stamp::FileStamp;
 use lotmq_chain::validity;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info, warn};
@@ -86,6 +88,14 @@ pub enum CertificateError {
         /// Error of the library, without file content.
         reason: String,
     },
+    /// The file has no lists of revoked certificates, or a damaged one.
+    #[error("the lists of revoked certificates in {} cannot be used: {reason}", path.display())]
+    BadRevocationList {
+        /// The file.
+        path: PathBuf,
+        /// Fault of the file, without its content.
+        reason: String,
+    },
     /// Key and certificate are no pair.
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
     KeyMismatch {
@@ -136,8 +146,8 @@ pub struct ListenerTls {
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
     authorities: RwLock<Authorities>,
-    /// How often the authorities were replaced. Written after they and the configuration are in
-    /// force.
+    /// How often the authorities or their lists of revoked certificates were replaced. Written
+    /// after they and the configuration are in force.
     authorities_generation: AtomicU64,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
@@ -157,6 +167,8 @@ pub(crate) struct ClientChain<'a> {
 #[derive(Default)]
 struct Authorities {
     certificates: Vec<CertificateDer<'static>>,
+    /// Their lists of revoked certificates.
+    revoked: Vec<CertificateRevocationListDer<'static>>,
     /// `None` where clients are not asked for certificates.
     judge: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -186,6 +198,7 @@ struct Files {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
+    client_crl: Option<PathBuf>,
 }
 
 /// Stamps of the files; none of one that is not there.
@@ -208,6 +221,7 @@ impl ListenerTls {
             certificate: certificate.to_owned(),
             key: tls.key.as_deref().unwrap_or(certificate).to_owned(),
             client_ca: tls.client_ca.clone(),
+            client_crl: tls.client_crl.clone(),
         };
         let seen = Mutex::new(Seen { stamps: files.stamps(), contents: files.contents() });
         let Loaded { config, ends_at_ms, authorities } =
@@ -294,7 +308,7 @@ impl ListenerTls {
         match self.files.read(self.client_certificate, self.min_version, self.alpn) {
             Ok(Loaded { config, ends_at_ms, authorities }) => {
                 *self.current.write() = Arc::new(config);
-                let are_others = self.authorities.read().certificates != authorities.certificates;
+                let are_others = self.authorities.read().differ_from(&authorities);
                 *self.authorities.write() = authorities;
                 if are_others {
                     self.authorities_generation.fetch_add(1, Ordering::Release);
@@ -333,18 +347,17 @@ impl ListenerTls {
 }
 
 impl Files {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.certificate, &self.key].into_iter().chain(&self.client_ca).chain(&self.client_crl)
+    }
+
     fn stamps(&self) -> Stamps {
-        [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|path| std::fs::metadata(path).ok().map(|file| FileStamp::from(&file)))
-            .collect()
+        self.paths().map(|path| std::fs::metadata(path).ok().map(|file| FileStamp::from(&file))).collect()
     }
 
     fn contents(&self) -> Option<[u8; 32]> {
         let mut digest = Sha256::new();
-        for path in [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
-        {
+        for path in self.paths() {
             let text = zeroize::Zeroizing::new(read_file(path).ok()?);
             digest.update((text.len() as u64).to_be_bytes());
             digest.update(&*text);
@@ -377,8 +390,10 @@ impl Files {
             .expect("the provider has cipher suites for both versions");
         let authorities = match (&self.client_ca, client_certificate) {
             (None, _) | (_, ClientCertificate::Off) => Authorities::default(),
-            (Some(path), ClientCertificate::Optional) => Authorities::read(path, &provider, true)?,
-            (Some(path), ClientCertificate::Required) => Authorities::read(path, &provider, false)?,
+            (Some(path), wanted) => {
+                let allows_none = wanted == ClientCertificate::Optional;
+                Authorities::read(path, self.client_crl.as_deref(), &provider, allows_none)?
+            }
         };
         let builder = match &authorities.judge {
             None => builder.with_no_client_auth(),
@@ -414,9 +429,15 @@ impl Files {
 }
 
 impl Authorities {
-    /// Reads the authorities in a file.
+    /// Whether others are trusted, or other certificates are revoked.
+    fn differ_from(&self, other: &Self) -> bool {
+        self.certificates != other.certificates || self.revoked != other.revoked
+    }
+
+    /// Reads the authorities in a file, and the lists of revoked certificates in another one.
     fn read(
         path: &Path,
+        revoked: Option<&Path>,
         provider: &Arc<rustls::crypto::CryptoProvider>,
         allows_none: bool,
     ) -> Result<Self, CertificateError> {
@@ -428,9 +449,32 @@ impl Authorities {
         }
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
         let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
-        let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
-        Ok(Self { certificates, judge: Some(Arc::new(ShortClientChains(judge))) })
+        let lists = revoked.map(read_revoked).transpose()?.unwrap_or_default();
+        // The verifier then refuses certificates of an authority without a list.
+        let judge = builder.with_crls(lists.clone()).build().map_err(|error| match (error, revoked) {
+            (VerifierBuilderError::InvalidCrl(reason), Some(path)) => {
+                // Names of the library's variants, such as `BadSignature`.
+                CertificateError::BadRevocationList { path: path.to_owned(), reason: format!("{reason:?}") }
+            }
+            (error, _) => bad(error.to_string()),
+        })?;
+        Ok(Self { certificates, revoked: lists, judge: Some(Arc::new(ShortClientChains(judge))) })
     }
+}
+
+/// Reads lists of revoked certificates: several in PEM, or one in DER, as authorities publish it.
+fn read_revoked(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, CertificateError> {
+    let bytes = read_file(path)?;
+    if bytes.first() == Some(&der::tag::SEQUENCE) {
+        return Ok(vec![bytes.into()]);
+    }
+    let bad = |reason: &str| {
+        let reason = reason.to_owned();
+        CertificateError::BadRevocationList { path: path.to_owned(), reason }
+    };
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|_| bad("it is damaged"))?;
+    if found.is_empty() { Err(bad("it has no `BEGIN X509 CRL`")) } else { Ok(found) }
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

@@ -34,7 +34,6 @@ use super::certificates::ListenerTls;
 use super::listener::Listener;
 use super::locality::Foreign;
 use super::socket::Socket;
-use super::subject;
 use lotmq_core::connection::peer::Certified;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
@@ -218,7 +217,7 @@ impl Layers {
     /// User named by the client's certificate, where that is asked for and one was shown.
     pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
         let certificate = self.tls.as_ref()?.certificate()?;
-        subject::read(listener.user_from_certificate, certificate)
+        listener.user_of_certificate(certificate)
     }
 
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was

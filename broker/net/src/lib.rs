@@ -13,6 +13,7 @@
 
 mod accept;
 mod admission;
+mod alternative_names;
 pub mod certificates;
 mod connection;
 mod gate;

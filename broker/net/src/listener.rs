@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use lotmq_auth::{AnonymousLogin, Source};
-use lotmq_config::{AddressFilter, ListenerPlan, Networks, UserFromCertificate, WebOrigins};
+use lotmq_auth::{AnonymousLogin, LoginChain, Source};
+use lotmq_config::{AddressFilter, ListenerPlan, Networks, UserFromCertificate, UserPattern, WebOrigins};
 
 use super::Net;
 use super::certificates::ListenerTls;
 use super::gate::{Addresses, Gate};
 use super::half_open::HalfOpen;
 use super::limits::half_open_part;
+use super::subject;
 use lotmq_core::connection::ListenerTerms;
-use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::peer::{Certified, Peer};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
@@ -42,7 +43,9 @@ pub struct Listener {
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
     /// Part of a client's certificate that names the user.
-    pub(crate) user_from_certificate: UserFromCertificate,
+    user_from_certificate: UserFromCertificate,
+    /// Form of the name in that part.
+    certificate_user_pattern: Option<UserPattern>,
     /// Whether connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
     /// Proxies whose header is trusted; with none, all are.
@@ -65,6 +68,8 @@ pub struct ListenerSetup<'a> {
     pub plan: &'a ListenerPlan,
     /// Policy for logins without a user name.
     pub anonymous: AnonymousLogin,
+    /// Members that are asked about a login.
+    pub login_chain: Arc<LoginChain>,
     /// Tenant of all Clients that come there.
     pub tenant: Arc<Tenant>,
     /// Certificates, if TLS lies between its sockets and MQTT.
@@ -74,7 +79,7 @@ pub struct ListenerSetup<'a> {
 impl Listener {
     /// Makes a listener that has no socket yet.
     pub fn new(net: &Arc<Net>, setup: ListenerSetup<'_>) -> Self {
-        let ListenerSetup { plan, anonymous, tenant, tls } = setup;
+        let ListenerSetup { plan, anonymous, login_chain, tenant, tls } = setup;
         Self {
             net: Arc::clone(net),
             terms: Arc::new(ListenerTerms {
@@ -84,6 +89,7 @@ impl Listener {
                 limits: plan.limits.clone(),
                 reached: net.core.limits.add(plan.name),
                 anonymous,
+                login_chain,
                 refusals: Refusals::default(),
             }),
             half_open: HalfOpen::default(),
@@ -94,6 +100,7 @@ impl Listener {
             addresses: Addresses::default(),
             tls,
             user_from_certificate: plan.user_from_certificate,
+            certificate_user_pattern: plan.certificate_user_pattern.clone(),
             proxy_protocol: plan.proxy_protocol,
             trusted_proxies: plan.trusted_proxies.clone(),
             client_addresses: plan.client_addresses.clone(),
@@ -102,6 +109,11 @@ impl Listener {
             compressed_max: plan.websocket.unwrap_or(plan.zstd_clients_max),
             compressed: AtomicU32::new(0),
         }
+    }
+
+    /// User that a client's certificate names, where the listener asks for it.
+    pub(crate) fn user_of_certificate(&self, der: &[u8]) -> Option<Certified> {
+        subject::read(self.user_from_certificate, self.certificate_user_pattern.as_ref(), der)
     }
 
     /// Whether the header of the PROXY protocol from `peer` is trusted.

@@ -46,7 +46,6 @@ use super::listener::Listener;
 use super::relayed::{JudgedChain, Relayed};
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
-use super::subject;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;
@@ -234,7 +233,7 @@ fn relayed(listener: &Listener, connection: &Connection, begun: &Begun) -> Relay
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
     let Some(chain) = chain else { return Relayed::new() };
     let Some(shown) = chain.first() else { return Relayed::new() };
-    let certified = subject::read(listener.user_from_certificate, shown);
+    let certified = listener.user_of_certificate(shown);
     let ends_ms = validity::ends_at_ms(shown);
     let (tls, generation) = (Arc::clone(&begun.tls), begun.generation);
     Relayed::with_certificate(certified, ends_ms, JudgedChain { certificates: *chain, tls, generation })

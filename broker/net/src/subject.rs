@@ -10,19 +10,31 @@
 use std::fmt::Write as _;
 
 use lotmq_chain::der::Reader;
-use lotmq_config::UserFromCertificate;
+use lotmq_config::{UserFromCertificate, UserPattern};
 
 use lotmq_core::connection::peer::Certified;
 
+use crate::alternative_names::{self, AlternativeName};
+
 /// User that the certificate `der` names, where the listener asks for it.
-pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified> {
-    let name = match wanted {
+pub(super) fn read(
+    wanted: UserFromCertificate,
+    pattern: Option<&UserPattern>,
+    der: &[u8],
+) -> Option<Certified> {
+    let names = match wanted {
         UserFromCertificate::Off => return None,
-        UserFromCertificate::CommonName => common_name(der),
-        UserFromCertificate::Subject => whole(der),
+        UserFromCertificate::CommonName => common_name(der).into_iter().collect(),
+        UserFromCertificate::Subject => whole(der).into_iter().collect(),
+        UserFromCertificate::DnsName => alternative_names::names(AlternativeName::Dns, der),
+        UserFromCertificate::Email => alternative_names::names(AlternativeName::Email, der),
+        UserFromCertificate::Uri => alternative_names::names(AlternativeName::Uri, der),
     };
-    let name = name.filter(|name| !name.is_empty());
-    Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
+    let user_in = |name| pattern.map_or(Some(name), |pattern| pattern.user_in(name));
+    let mut users = names.iter().map(String::as_str).filter_map(user_in);
+    // With several, other programs may take another one.
+    let user = users.next().filter(|user| !user.is_empty() && users.next().is_none());
+    Some(user.map_or(Certified::Nobody, |user| Certified::User(user.into())))
 }
 
 /// Tags of DER within names.
@@ -196,7 +208,7 @@ mod tests {
             let expected = |name: Option<&str>| {
                 Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
             };
-            let read = |wanted| read(wanted, &der);
+            let read = |wanted| read(wanted, None, &der);
             assert_eq!(read(UserFromCertificate::CommonName), expected(common_name), "{attributes:?}");
             assert_eq!(read(UserFromCertificate::Subject), expected(subject), "{attributes:?}");
             assert_eq!(read(UserFromCertificate::Off), None);
@@ -204,11 +216,39 @@ mod tests {
     }
 
     #[test]
+    fn exactly_one_name_has_the_form_of_the_pattern() {
+        use lotmq_config::{Config, ConfigFile, Sources};
+        let pattern = |text: &str| {
+            let text = format!(
+                "[listener.mqtts]\nclient_certificate = 'required'\nuser_from_certificate = 'san-dns'\n\
+                 certificate_user_pattern = '{text}'\n[tls]\ncertificate = 'a'\nclient_ca = 'b'"
+            );
+            let file = Some(ConfigFile { path: "lotmq.toml".into(), text });
+            let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
+            config.listener.mqtts.certificate_user_pattern.unwrap()
+        };
+        let names = ["a.plant.example", "a.office.example", "b.office.example"];
+        let params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+        let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+        for (pattern, expected) in [
+            (Some(pattern("*.plant.example")), Certified::User("a".into())),
+            (Some(pattern("*.office.example")), Certified::Nobody),
+            (Some(pattern("*.other.example")), Certified::Nobody),
+            (None, Certified::Nobody),
+        ] {
+            let found = read(UserFromCertificate::DnsName, pattern.as_ref(), &der);
+            assert_eq!(found, Some(expected), "{pattern:?}");
+        }
+        assert_eq!(read(UserFromCertificate::Uri, None, &der), Some(Certified::Nobody));
+    }
+
+    #[test]
     fn damaged_certificates_name_nobody_and_break_nothing() {
         let der =
             certificate(&[(DnType::CommonName, utf8("device-1")), (DnType::OrganizationName, utf8("o"))]);
         for end in 0..der.len() {
-            assert_eq!(read(UserFromCertificate::CommonName, &der[..end]), Some(Certified::Nobody));
+            let read = read(UserFromCertificate::CommonName, None, &der[..end]);
+            assert_eq!(read, Some(Certified::Nobody));
         }
         for at in 0..der.len() {
             for mask in [0x01, 0x80, 0xFF] {

@@ -91,7 +91,7 @@ impl Audit {
 
     /// Records that a Client was accepted.
     pub(crate) fn accepted(&self, counters: &Counters, now_ms: u64, identity: &Identity, from: Peer) {
-        if !self.admits(Sort::Accepted, counters, (from.for_login(), identity.user.as_deref()), now_ms) {
+        if !self.admits(Sort::Accepted, counters, (from.for_login(), identity.user_name()), now_ms) {
             return;
         }
         let endpoint = from.to_string();
@@ -130,7 +130,7 @@ impl Audit {
         identity: &Identity,
         (scope, topic): (&str, &str),
     ) {
-        if !self.admits(Sort::Denied, counters, (identity.peer, identity.user.as_deref()), now_ms) {
+        if !self.admits(Sort::Denied, counters, (identity.peer, identity.user_name()), now_ms) {
             return;
         }
         let record = Record {
@@ -151,7 +151,7 @@ impl Audit {
         identity: &Identity,
         record: &Record<'_>,
     ) {
-        let from = (identity.peer, identity.user.as_deref());
+        let from = (identity.peer, identity.user_name());
         let command = (record.verb, record.result.unwrap_or_default());
         if kind == Kind::Access && self.is_enabled() && !self.sums.admits_command(from, command, now_ms) {
             counters.audit_left_out.add(1);

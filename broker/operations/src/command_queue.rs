@@ -132,7 +132,7 @@ impl Commands {
     /// [`Busy`]; the command is not executed.
     pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
         let CommandCaller { tenant, identity, .. } = &job.caller;
-        let is_of_admin = identity.user.as_ref().and_then(|user| tenant.users.account(user));
+        let is_of_admin = tenant.users.account_of(identity);
         let is_of_admin = is_of_admin.is_some_and(|account| account.is_admin());
         let (key, load) = (job.queue, Load { is_of_admin, ..job.load });
         let room = CommandRoom { bytes: job.payload.len(), is_own_password: job.is_own_password };

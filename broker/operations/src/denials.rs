@@ -70,7 +70,7 @@ impl Denials {
 pub fn by(tenant: &Tenant, denier: &Denier) -> String {
     let place = match denier {
         Denier::Rule(name) => place(tenant, name),
-        Denier::BuiltIn | Denier::Nobody => None,
+        Denier::Grant(_) | Denier::NoGrant | Denier::BuiltIn | Denier::Nobody => None,
     };
     place.map_or_else(|| denier.to_string(), |place| format!("{denier} ({place})"))
 }

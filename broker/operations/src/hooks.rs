@@ -87,7 +87,7 @@ impl BrokerHooks for Broker {
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
         client.tenant.programs().guests.connected(client);
         if let Some(WrittenLine { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
-            let (client_id, user) = (&*client.client_id, client.user.as_deref());
+            let (client_id, user) = (&*client.client_id, client.user_name());
             debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.managed().audit, client.identity());
@@ -137,19 +137,19 @@ impl BrokerHooks for Broker {
             recorder.sees_denial(Denial {
                 scope: scope.name(),
                 topic: question.topic.map(str::to_owned),
-                user: identity.user.as_deref().map(str::to_owned),
+                user: identity.user_name().map(str::to_owned),
                 client_id: client.client_id.to_string(),
                 by: denials::by(tenant, denier),
             });
         }
-        let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
+        let (user, client_id) = (identity.user_name().unwrap_or_default(), &*client.client_id);
         let last = LastDenial {
-            user: identity.user.clone(),
+            user: identity.user().cloned(),
             scope: scope.name(),
             topic: topic.to_owned(),
             at_ms: self.core.clock.wall_ms(),
         };
-        match tenant.managed().denials.note(identity.user.as_ref(), scope, last) {
+        match tenant.managed().denials.note(identity.user(), scope, last) {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }

@@ -58,8 +58,10 @@ impl Sys {
     }
 
     /// Notes that accounts have changed: sessions of removed users and old passwords have to end.
+    /// The thread is called, so that they end at once.
     pub fn users_changed(&self) {
         self.users_generation.fetch_add(1, Ordering::AcqRel);
+        self.call();
     }
 
     /// Time since the start of the broker.

@@ -76,7 +76,7 @@ impl UploadOrigin {
     /// one by now.
     fn is_of(&self, tenant: &Tenant, identity: &Identity) -> bool {
         self.tenant.number == tenant.number
-            && self.identity.user == identity.user
+            && self.identity.is_same_user(identity)
             && self.identity.client_id == identity.client_id
     }
 }
@@ -367,7 +367,7 @@ impl Uploads {
         let mut under_way = self.under_way.lock();
         let upload = under_way.get(id)?;
         let origin = &upload.origin;
-        let may = origin.identity.user == identity.user || identity.is_root();
+        let may = origin.identity.is_same_user(identity) || identity.is_root();
         if origin.tenant.number != tenant.number || !may {
             return None;
         }

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Account, Decide as _, Directory, Identity, Peer, Question, Scope};
+use lotmq_auth::{Decide as _, Directory, Identity, Peer, Question, Scope};
 use lotmq_definitions::{Definition, Owner, RunError};
 use lotmq_host::Writer;
 use tracing::warn;
@@ -38,7 +38,8 @@ pub fn owner(users: &Directory, name: &str) -> Option<Owner> {
 /// Owner record of whoever gives a command; `None` for an anonymous one, and for one whose session
 /// is not [current](Directory::is_current) any more.
 pub fn owner_of(users: &Directory, identity: &Identity) -> Option<Owner> {
-    owner(users, identity.user.as_ref()?).filter(|_| users.is_current(identity))
+    let account = users.account_of(identity).filter(|_| users.is_current(identity))?;
+    Some(Owner { name: Arc::clone(&account.name), account: account.number })
 }
 
 /// Reader of what definitions hold: their sources, and the messages that they were handed.
@@ -64,22 +65,10 @@ impl SourceReader {
     }
 }
 
-/// Account of an owner, if it still exists.
-fn account(users: &Directory, owner: &Owner) -> Option<Arc<Account>> {
-    users.account(&owner.name).filter(|account| account.number == owner.account)
-}
-
 /// Identity of an owner for the rules, with current rights; `None` if the account is gone.
 pub fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
-    let account = account(users, owner)?;
-    Some(Identity {
-        user: Some(Arc::clone(&account.name)),
-        account: account.number,
-        credential_version: account.credential_version,
-        client_id: CLIENT_ID.into(),
-        peer: Peer::Guest,
-        protocol_version: None,
-    })
+    let principal = users.principal(&owner.name).filter(|it| it.number() == owner.account)?;
+    Some(Identity::new(principal, CLIENT_ID.into(), Peer::Guest))
 }
 
 /// Writers of the effects of a run, as they stand when the effects are carried out.

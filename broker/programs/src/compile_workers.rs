@@ -7,10 +7,11 @@
 //! everything in its process.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lotmq_auth::Identity;
+use lotmq_auth::{Account, Identity};
 use lotmq_config::Config;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Owner;
@@ -117,7 +118,7 @@ impl<'a> CompileFor<'a> {
 
     /// For the user who gave a command.
     pub fn user(workers: &'a CompileWorkers, tenant: &'a Tenant, identity: &'a Identity) -> Self {
-        let account = identity.user.as_ref().and_then(|name| tenant.users.account(name));
+        let account = tenant.users.account_of(identity);
         let rank =
             if account.is_some_and(|account| account.is_admin()) { Rank::Administrator } else { Rank::User };
         let asker = CompileOwner { owner: identity.owner_key(tenant.number), rank };
@@ -176,9 +177,10 @@ impl<'a> CompileFor<'a> {
     }
 
     fn is_wanted(&self) -> bool {
-        let has_user = |(tenant, identity): (&Tenant, &Identity)| match &identity.user {
+        let is_same = |account: Arc<Account>, identity: &Identity| account.number == identity.account();
+        let has_user = |(tenant, identity): (&Tenant, &Identity)| match identity.user() {
             None => true,
-            Some(name) => tenant.users.account(name).is_some_and(|it| it.number == identity.account),
+            Some(_) => tenant.users.account_of(identity).is_some_and(|account| is_same(account, identity)),
         };
         !self.workers.is_stopping.load(Ordering::Acquire)
             && !self.given_up.is_some_and(|given_up| given_up.load(Ordering::Acquire))

@@ -99,7 +99,7 @@ fn may_hold_back(tenant: &Tenant, route: &RouteRunner, publisher: Publisher<'_>)
     let guests = &tenant.programs().guests;
     let version = route.version();
     let user = match publisher {
-        Publisher::Client(client) => client.user.clone(),
+        Publisher::Client(client) => client.user().cloned(),
         Publisher::User(user) => user.cloned(),
         Publisher::Route(id) => guests
             .route_by_id(id)

@@ -505,7 +505,7 @@ fn about(client: &Client) -> Arc<OwnedClient> {
     let state = client.state.lock();
     Arc::new(OwnedClient {
         client_id: client.client_id.as_ref().into(),
-        user: state.identity.user.as_deref().map(Into::into),
+        user: state.identity.user_name().map(Into::into),
         endpoint: state
             .link
             .as_ref()

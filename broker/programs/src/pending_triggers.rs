@@ -159,7 +159,7 @@ impl GuestEvent {
         if definition.kind() == DefinitionKind::Action && !effects.properties && !effects.call {
             return None;
         }
-        self.source.as_ref().and_then(|client| client.state.lock().identity.user.clone())
+        self.source.as_ref().and_then(|client| client.state.lock().identity.user().cloned())
     }
 
     /// Whether something for its definition waits in the relay of the owner, which it has to come
@@ -188,7 +188,7 @@ impl GuestEvent {
         &self,
         (relay, triggers, next): (&Arc<OwnerRelay>, &Arc<[Arc<TriggeredDefinition>]>, usize),
     ) -> (Arc<OwnerRelay>, RelayedMessage) {
-        let user = self.source.as_ref().and_then(|client| client.user.clone());
+        let user = self.source.as_ref().and_then(|client| client.user().cloned());
         let triggers = Arc::clone(triggers);
         let relayed = relay.relayed((triggers, next), self.owned_message(user), self.origin, self.hops);
         (Arc::clone(relay), relayed)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lot_facts::RuleFacts;
 use lotmq_auth::built_in::BUILT_INS;
-use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Still, Validity};
+use lotmq_auth::{Account, Answer, Ask, Opinion, Principal, Question, Rule, Still, Validity};
 use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
@@ -110,7 +110,7 @@ impl Ask for GuestRule {
                 return deny(Validity::Never);
             }
         };
-        let subject = account.map(|account| Arc::new(Who(Arc::clone(account))) as Arc<dyn Subject>);
+        let subject = subject(question, account);
         let run = RunContext::new(guest_id(&tenant, asked.definition.id));
         let mut output = RunOutput::new();
         let hosting = question.message.and_then(|_| asked.hosting.upgrade());
@@ -140,7 +140,7 @@ impl Ask for GuestRule {
             definition = &**asked.definition.name(),
             scope = question.scope.name(),
             client_id = &*question.identity.client_id,
-            user = question.identity.user.as_deref(),
+            user = question.identity.user_name(),
             topic = question.topic,
             verdict = ?opinion,
             "rule asked"
@@ -181,7 +181,7 @@ fn request(question: &Question<'_>) -> Request {
     Request {
         scope: question.scope.name().to_owned(),
         client_id: identity.client_id.as_ref().to_owned(),
-        user: identity.user.as_deref().map(str::to_owned),
+        user: identity.user_name().map(str::to_owned),
         endpoint: identity.peer.address(),
         topic: question.topic.map(str::to_owned),
         payload: question.payload.map(<[u8]>::to_vec),
@@ -197,10 +197,33 @@ fn about<'a>(question: &Question<'a>, now_ms: u64) -> About<'a> {
         properties: message.properties,
         expires_at_ms: message.expires_at_ms,
         received_ms: now_ms,
-        user: question.identity.user.as_deref(),
+        user: question.identity.user_name(),
         ..BorrowedMessage::new("", &[])
     });
     About { message, protocol_version: question.identity.protocol_version }
+}
+
+/// User that a question is about, if it has groups and properties: an account, or a user from
+/// outside.
+fn subject(question: &Question<'_>, account: Option<&Arc<Account>>) -> Option<Arc<dyn Subject>> {
+    if let Some(account) = account {
+        return Some(Arc::new(Who(Arc::clone(account))));
+    }
+    let principal = &question.identity.principal;
+    principal.member().map(|_| Arc::new(ExternalUser(Arc::clone(principal))) as Arc<dyn Subject>)
+}
+
+/// User from outside that a question is about.
+struct ExternalUser(Arc<Principal>);
+
+impl Subject for ExternalUser {
+    fn property(&self, name: &str) -> Option<String> {
+        self.0.property(name).map(str::to_owned)
+    }
+
+    fn in_group(&self, name: &str) -> bool {
+        self.0.in_group(name)
+    }
 }
 
 /// Account that a question is about.

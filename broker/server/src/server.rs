@@ -9,6 +9,7 @@ mod follower;
 mod housekeeping;
 pub(crate) mod in_process;
 mod limits;
+mod login_members;
 mod losses;
 pub(crate) mod metrics;
 mod observed_broker;
@@ -19,6 +20,7 @@ mod restore;
 pub(crate) mod signals;
 mod snapshot_socket;
 mod storage_watch;
+mod tokens;
 pub mod warm;
 
 use std::path::{Path, PathBuf};
@@ -167,6 +169,14 @@ pub enum StartError {
     Certificate {
         /// As in the configuration: `mqtts`.
         listener: &'static str,
+        /// The file and its error.
+        reason: String,
+    },
+    /// A file with keys of tokens cannot be used.
+    #[error("`{setting}`: {reason}")]
+    Tokens {
+        /// Key of the configuration.
+        setting: &'static str,
         /// The file and its error.
         reason: String,
     },
@@ -362,7 +372,8 @@ impl Server {
     fn listener_with(&self, tls: Option<Arc<ListenerTls>>, plan: &ListenerPlan) -> Listener {
         let tenant = self.broker.hosting.tenants.default_tenant();
         let anonymous = self.broker.core.settings.anonymous;
-        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, tenant, tls })
+        let login_chain = Arc::new(login_members::chain(&self.broker.login_members, plan));
+        Listener::new(&self.broker.net, ListenerSetup { plan, anonymous, login_chain, tenant, tls })
     }
 
     fn open(&mut self, config: &Config, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
@@ -705,6 +716,7 @@ pub(crate) fn assemble(
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,
+        login_members: login_members::configured(config)?,
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),

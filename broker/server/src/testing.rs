@@ -5,12 +5,16 @@ use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
+use lotmq_auth::{
+    Claims, Grant, GrantActions, GrantEffect, GrantList, LoginMember, MemberAnswer, MemberLogin,
+};
 use lotmq_changes::{Batch, EnvironmentRow, Log, Op, StoreError, TenantId};
 use lotmq_client::{Client, ConnectOptions};
-use lotmq_config::{Config, DataDirectory, Sources};
+use lotmq_config::{Config, DataDirectory, LoginModules, Sources};
 use lotmq_pulse::Silence;
 
 use crate::Server;
@@ -18,6 +22,44 @@ use lotmq_net::shard::Shard;
 
 /// Time that a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Member `token` of login chains: takes passwords such as `token:ann group=ops allow=a/# until=MS`,
+/// and leaves others to the next member.
+struct Tokens;
+
+impl LoginMember for Tokens {
+    fn name(&self) -> &str {
+        "token"
+    }
+
+    fn authenticate(&self, login: &MemberLogin<'_>) -> MemberAnswer {
+        let token = login.password.and_then(|it| it.strip_prefix(b"token:"));
+        let Some(token) = token.and_then(|it| std::str::from_utf8(it).ok()) else {
+            return MemberAnswer::Continue;
+        };
+        let mut parts = token.split(' ');
+        let user = parts.next().unwrap_or_default().to_owned();
+        let (mut claims, mut grants) = (Claims { user, ..Claims::default() }, Vec::new());
+        for part in parts {
+            let (name, value) = part.split_once('=').unwrap();
+            let grant = |effect| Grant::new(effect, GrantActions::All, value).unwrap();
+            match name {
+                "group" => drop(claims.groups.insert(value.to_owned())),
+                "allow" => grants.push(grant(GrantEffect::Allow)),
+                "deny" => grants.push(grant(GrantEffect::Deny)),
+                "until" => claims.valid_until_ms = Some(value.parse().unwrap()),
+                _ => return MemberAnswer::Fail(format!("{name} is unknown")),
+            }
+        }
+        claims.grants = (!grants.is_empty()).then(|| GrantList::new(grants).unwrap());
+        MemberAnswer::Allow(claims)
+    }
+}
+
+/// Member for tests of login chains.
+pub(crate) fn tokens() -> Arc<dyn LoginMember> {
+    Arc::new(Tokens)
+}
 
 /// A running broker; its folder goes with it.
 pub(crate) struct Running {
@@ -49,6 +91,19 @@ impl Running {
     /// Starts a broker on a folder of the caller's, with further settings, named as environment
     /// variables.
     pub(crate) fn start_on(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Self {
+        let config = Self::config(dir, durability, settings);
+        Self { server: Server::start(&config).unwrap(), _dir: None }
+    }
+
+    /// Starts a broker on a folder of the caller's that asks [`tokens`] before its user store.
+    pub(crate) fn start_with_tokens(dir: &Path) -> Self {
+        let mut config = Self::config(dir, "os", &[]);
+        // No configuration can name the module.
+        config.auth.modules = LoginModules::of(["token", "builtin"]);
+        Self { server: Server::start(&config).unwrap(), _dir: None }
+    }
+
+    fn config(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Config {
         let mut environment = vec![
             ("LOTMQ_LISTENER_MQTT_PORT".to_owned(), "0".to_owned()),
             ("LOTMQ_LISTENER_MQTT_BIND".to_owned(), "127.0.0.1".to_owned()),
@@ -61,13 +116,12 @@ impl Running {
         ];
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         share_code(dir);
-        let config = Config::load(Sources {
+        Config::load(Sources {
             environment,
             data: DataDirectory { path: dir.into(), origin: "test", user_cache: None },
             ..Sources::default()
         })
-        .unwrap();
-        Self { server: Server::start(&config).unwrap(), _dir: None }
+        .unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -11,6 +11,7 @@ mod held;
 mod memory;
 mod operations;
 mod parts;
+mod principals;
 mod programs;
 mod session_end;
 mod shards;

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-pub use quota_key::{OwnerKey, QUOTA_KEY_MASK, quota_key};
+pub use quota_key::{OwnerKey, QUOTA_KEY_MASK, external_account, is_external_account, quota_key};
 pub use turns::{FairTurns, OwnerTurns, WaitingLine};
 pub use usage::{OwnerUsage, QuotaLevels, Usage};
 

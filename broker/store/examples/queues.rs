@@ -100,6 +100,7 @@ fn put_session(batch: &mut Batch, id: SessionId) {
         disconnected_at_ms: Some(u64::try_from(now.as_millis()).unwrap()),
         will: None,
         peer: PeerRow::Unknown,
+        principal: None,
     }));
     for kind in ["command", "setting"] {
         batch.push(Op::PutSubscription(&SubscriptionRow {

@@ -183,6 +183,7 @@ impl Broker {
             limits: config.limits.for_all(),
             reached: core.limits.add("mqtt"),
             anonymous: AnonymousLogin::FromEverywhere,
+            login_chain: Arc::default(),
             refusals: Refusals::default(),
         });
         let home = Arc::new(Home::new(0));

@@ -514,6 +514,7 @@ fn terms(config: &Config, core: &Arc<Core>) -> ListenerTerms {
         limits: config.limits.for_all(),
         reached: core.limits.add("mqtt"),
         anonymous: AnonymousLogin::FromEverywhere,
+        login_chain: Arc::default(),
         refusals: Refusals::default(),
     }
 }

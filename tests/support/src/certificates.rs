@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lotmq_chain::der::{Reader, tag};
 use lotmq_client::{TlsContext, TlsOptions};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -64,6 +68,17 @@ impl Signed {
         Arc::new(builder.with_single_cert(chain, key).unwrap())
     }
 
+    /// Serial number of the certificate.
+    fn serial_number(&self) -> SerialNumber {
+        let der = CertificateDer::from_pem_file(&self.certificate).unwrap();
+        let certificate = Reader(&der).expect(tag::SEQUENCE).unwrap();
+        let mut fields = Reader(Reader(certificate).expect(tag::SEQUENCE).unwrap());
+        // Version 3 is told before it.
+        fields.expect(tag::VERSION).unwrap();
+        let (_, serial) = fields.next().unwrap();
+        SerialNumber::from_slice(serial)
+    }
+
     /// PEM of the certificate with its key behind it.
     pub fn with_key(&self) -> String {
         [&self.certificate, &self.key].map(|path| std::fs::read_to_string(path).unwrap()).concat()
@@ -79,10 +94,15 @@ impl Default for Authority {
 impl Authority {
     /// A new authority, which nobody knows.
     pub fn new() -> Self {
+        Self::named("lotmq test authority")
+    }
+
+    /// A new authority with this common name.
+    pub fn named(name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "lotmq test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         std::fs::write(folder.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         Self { folder, issuer: Issuer::new(params, key) }
@@ -175,6 +195,29 @@ impl Authority {
         write(&signed.key, &key.serialize_pem());
         write(&signed.certificate, &(certificate.pem() + &chain));
         signed
+    }
+
+    /// Writes its list of revoked certificates, in PEM, and returns the file.
+    pub fn revoke(&self, revoked: &[&Signed]) -> PathBuf {
+        let at = rcgen::date_time_ymd(2026, 1, 1);
+        let revoked = revoked.iter().map(|signed| RevokedCertParams {
+            serial_number: signed.serial_number(),
+            revocation_time: at,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: at,
+            // A list counts on after that.
+            next_update: at + Duration::from_secs(60),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let file = self.path("revoked.pem");
+        write(&file, &list.signed_by(&self.issuer).unwrap().pem().unwrap());
+        file
     }
 
     /// Returns the TLS options of a client that trusts this authority.

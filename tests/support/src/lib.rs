@@ -30,6 +30,7 @@ mod quic;
 mod reply;
 mod shared_code;
 mod sql_server;
+mod token_signer;
 mod wait;
 
 pub use broker::{Broker, BrokerOptions, Exited};
@@ -48,4 +49,5 @@ pub use program::{
 pub use quic::{QuicOptions, QuicTunnel, Silence};
 pub use reply::Reply;
 pub use sql_server::SqlServer;
+pub use token_signer::TokenSigner;
 pub use wait::{WAIT_MAX, eventually};

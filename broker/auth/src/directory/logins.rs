@@ -7,11 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Directory, is_default_root_elsewhere, new_salt};
+use super::{Directory, KnownAccount, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
+use crate::chain::Counted;
 use crate::login::{
     Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin, VerifiedLogin,
 };
+use crate::password::Credential;
 use crate::peer::Source;
 
 impl Directory {
@@ -21,8 +23,8 @@ impl Directory {
             return self.begin_anonymous(request);
         };
         let password = request.password.unwrap_or_default();
-        let account = self.account(user_name);
-        if account.as_ref().is_some_and(|account| is_default_root_elsewhere(account, request)) {
+        let known = self.known_account(user_name);
+        if known.as_ref().is_some_and(|known| is_default_root_elsewhere(&known.account, request)) {
             return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
         }
         let attempt = self.attempt(request, user_name);
@@ -30,14 +32,17 @@ impl Directory {
             let attempts = self.attempts.lock();
             (attempts.judge(attempt, request.now_ms), attempts.has_failed(attempt, request.now_ms))
         };
-        let pending = match account {
+        let pending = match known {
             None => PendingLogin::of_nobody(&self.decoy, attempt, request, password),
-            Some(account) => {
+            Some(KnownAccount { account, principal }) => {
                 // After a failure, logins as this user from this address lose the priority of known
                 // places.
                 let is_familiar =
                     !has_failed && self.places.lock().knows(&account.name, request.peer.source());
-                PendingLogin { is_familiar, ..PendingLogin::of(&account, attempt, request, password) }
+                PendingLogin {
+                    is_familiar,
+                    ..PendingLogin::of((&account, principal), attempt, request, password)
+                }
             }
         };
         match judgement {
@@ -55,10 +60,17 @@ impl Directory {
     /// Next step of a login that has waited for its turn to be hashed: others may have been right
     /// with the same password meanwhile, or wrong too often.
     pub fn check_login(&self, mut pending: PendingLogin, now_ms: u64) -> LoginStep {
+        let figures = pending.figures.clone();
+        let count = |counted| drop(figures.inspect(|figures| figures.count(counted)));
         if self.attempts.lock().must_wait(pending.attempt, now_ms) {
+            count(Counted::Denied);
             return LoginStep::Refused(LoginRefusal::TooManyFailures);
         }
+        if let Some(chain) = pending.chain.take() {
+            return self.run_chain(pending, &chain, now_ms);
+        }
         if self.is_remembered(&pending) {
+            count(Counted::Allowed);
             return self.admitted(pending);
         }
         if self.scram.is_some() && pending.is_known && pending.credential.scram.is_none() {
@@ -73,6 +85,26 @@ impl Directory {
     /// called before the login has its turn.
     pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
         self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
+    }
+
+    pub(crate) fn judge(&self, attempt: AttemptKey, now_ms: u64) -> Judgement {
+        self.attempts.lock().judge(attempt, now_ms)
+    }
+
+    /// Counts a failed login.
+    pub(crate) fn failed(&self, attempt: AttemptKey, now_ms: u64) {
+        self.attempts.lock().failed(attempt, now_ms);
+    }
+
+    /// Whether an account has this name, and whether it has logged in from there before.
+    pub(crate) fn knows_place(&self, user_name: Option<&str>, request: &LoginRequest<'_>) -> (bool, bool) {
+        let Some(account) = user_name.and_then(|name| self.account(name)) else { return (false, false) };
+        (true, self.places.lock().knows(&account.name, request.peer.source()))
+    }
+
+    /// Credential of an unknown user.
+    pub(crate) fn decoy(&self) -> &Credential {
+        &self.decoy
     }
 
     /// How long the next login as this user from there has to wait, in milliseconds; 0 when it has
@@ -104,9 +136,8 @@ impl Directory {
     fn is_remembered(&self, pending: &PendingLogin) -> bool {
         let PendingLogin { identity, password, .. } = pending;
         identity
-            .user
-            .as_ref()
-            .is_some_and(|user| self.remembered.lock().knows(user, identity.credential_version, password))
+            .user()
+            .is_some_and(|user| self.remembered.lock().knows(user, identity.credential_version(), password))
     }
 
     fn admitted(&self, pending: PendingLogin) -> LoginStep {
@@ -115,9 +146,9 @@ impl Directory {
     }
 
     /// Records a successful login: clears its failures and adds its place.
-    pub(super) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
+    pub(crate) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
         self.attempts.lock().succeeded(attempt);
-        if let Some(user) = &identity.user {
+        if let Some(user) = identity.user().filter(|_| identity.principal.member().is_none()) {
             self.places.lock().add(user, attempt.parts().0);
         }
     }
@@ -145,15 +176,18 @@ impl Directory {
         step
     }
 
-    pub(super) fn attempt(&self, request: &LoginRequest<'_>, user_name: &str) -> AttemptKey {
+    pub(crate) fn attempt(&self, request: &LoginRequest<'_>, user_name: &str) -> AttemptKey {
         self.attempts.lock().key(request.peer.source(), user_name)
     }
 
     /// Logs in the user of a verified certificate; `name` is `None` if it names no user. Ignores
     /// user name and password of the request.
     pub fn certified_login(&self, name: Option<&str>, request: &LoginRequest<'_>) -> LoginStep {
-        match name.and_then(|name| self.account(name)) {
-            Some(account) => LoginStep::Admitted(Identity::of(&account, request)),
+        match name.and_then(|name| self.principal(name)) {
+            Some(principal) => {
+                let client_id = Arc::clone(&request.client_id);
+                LoginStep::Admitted(Identity::new(principal, client_id, request.peer))
+            }
             None => LoginStep::Refused(LoginRefusal::CertificateOfNobody),
         }
     }
@@ -163,8 +197,11 @@ impl Directory {
     /// # Errors
     /// [`LoginRefusal::BadCredentials`], also when the account was changed or removed meanwhile.
     pub fn finish_login(&self, verified: VerifiedLogin, now_ms: u64) -> Result<Identity, LoginRefusal> {
-        let PendingLogin { identity, attempt, password, .. } = verified.pending;
-        if verified.is_right && self.remember(&identity, &password) {
+        let PendingLogin { identity, attempt, password, figures, .. } = verified.pending;
+        let is_right = verified.is_right && self.remember(&identity, &password);
+        let counted = if is_right { Counted::Allowed } else { Counted::Denied };
+        figures.inspect(|figures| figures.count(counted));
+        if is_right {
             self.proved(&identity, attempt);
             Ok(identity)
         } else {
@@ -175,13 +212,13 @@ impl Directory {
 
     /// Remembers a password that was right. False when the account has changed meanwhile.
     fn remember(&self, identity: &Identity, password: &[u8]) -> bool {
-        let Some(user) = &identity.user else { return false };
+        let Some(user) = identity.user() else { return false };
         // Under the accounts' lock, so that a change of the password that comes now also forgets.
         let table = self.accounts.read();
-        let current = table.by_name.get(user).map(|account| account.credential_version);
-        let is_current = current == Some(identity.credential_version);
+        let current = table.by_name.get(user).map(|known| known.account.credential_version);
+        let is_current = current == Some(identity.credential_version());
         if is_current {
-            self.remembered.lock().remember(user, identity.credential_version, password);
+            self.remembered.lock().remember(user, identity.credential_version(), password);
         }
         is_current
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 use crate::login::LoginStep;
 use crate::peer::Peer;
-use crate::{AnonymousLogin, ScramSecret};
+use crate::{AccountReference, AnonymousLogin, Principal, ScramSecret};
 
 const SECRET: ScramSecret = ScramSecret([3; 32]);
 
@@ -103,7 +103,7 @@ fn scram_admits_who_knows_the_password() {
     ] {
         let bare = format!("n={user},r=abc");
         let found = login(&directory, &request(claimed, address), &bare, password);
-        let found = found.map(|identity| identity.user.unwrap().to_string());
+        let found = found.map(|identity| identity.user_name().unwrap().to_owned());
         assert_eq!(found, expected.map(str::to_owned), "{claimed:?} {address} {user} {password}");
     }
 }
@@ -229,7 +229,8 @@ fn verifiers_exist_where_they_are_wanted_only() {
     assert!(plain(&on, "wrong").1.is_none());
     let (identity, verifier) = plain(&on, "pw");
     let (identity, verifier) = (identity.unwrap(), verifier.unwrap());
-    let stale = Identity { credential_version: 99, ..identity.clone() };
+    let unversioned = Principal::of_reference(AccountReference::read("bob"));
+    let stale = Identity { principal: unversioned, ..identity.clone() };
     assert!(on.keep_verifier(&stale, verifier.clone()).is_none());
     let changed = on.keep_verifier(&identity, verifier).unwrap();
     assert!(changed == account(&on) && changed.credential.scram().is_some());

@@ -189,7 +189,7 @@ fn login_is_decided_by_name_password_and_peer() {
         (Some(""), None, REMOTE, Err(LoginRefusal::AnonymousNotAllowed)),
     ] {
         let (result, _) = login(&directory, &request(user, password, address));
-        let result = result.map(|identity| identity.user.map(|name| name.to_string()));
+        let result = result.map(|identity| identity.user_name().map(str::to_owned));
         assert_eq!(result, expected.map(|name| name.map(str::to_owned)), "{user:?} {password:?} {address}");
     }
 }
@@ -205,7 +205,7 @@ fn a_certificate_stands_for_name_and_password() {
     ] {
         // User name and password of CONNECT do not count.
         let result = match directory.certified_login(name, &request(Some("root"), Some("guess"), REMOTE)) {
-            LoginStep::Admitted(identity) => Ok(identity.user),
+            LoginStep::Admitted(identity) => Ok(identity.user().cloned()),
             LoginStep::Refused(refusal) => Err(refusal),
             LoginStep::Verify(_) => panic!("there is nothing to hash"),
         };

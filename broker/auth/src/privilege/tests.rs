@@ -5,7 +5,11 @@ use std::sync::Arc;
 use super::*;
 use crate::password::tests::cheap_credential;
 use crate::peer::Peer;
-use crate::{DirectoryOptions, PasswordCost, Rulebook};
+use crate::{AccountReference, DirectoryOptions, PasswordCost, Principal, Rulebook};
+
+fn identity_of(actor: &str, peer: Peer) -> Identity {
+    Identity::new(Principal::of_reference(AccountReference::read(actor)), "c".into(), peer)
+}
 
 fn fixture() -> (Arc<Directory>, Rulebook) {
     let options =
@@ -63,8 +67,7 @@ fn rules_that_may_mean_any_user_name_all_who_are_there() {
     directory.change_setting("second", "AllowedUserManagement", "true").unwrap();
     let named = Named { any_user: true, ..NOTHING };
     let check = |actor: &str, change| {
-        let mut identity = Identity::anonymous("c".into(), Peer::Unknown);
-        identity.user = Some(actor.into());
+        let identity = identity_of(actor, Peer::Unknown);
         check_user_change(&table, (&directory, &named as &dyn NamedByRules), &identity, change)
     };
     let (password, remove) =
@@ -125,8 +128,7 @@ fn user_change_needs_rights_named_by_rules() {
         ("second", UserChange::Remove { user: "named" }, Err(more("remove", "named"))),
         ("chief", UserChange::Remove { user: "named" }, Ok(())),
     ] {
-        let mut identity = Identity::anonymous("c".into(), Peer::Unix);
-        identity.user = Some(actor.into());
+        let identity = identity_of(actor, Peer::Unix);
         let decided = check_user_change(&table, (&directory, &named), &identity, change);
         assert_eq!(decided, expected, "{actor} {change:?}");
     }
@@ -199,8 +201,7 @@ fn user_changes_are_decided_by_scope_and_privilege() {
         ),
         ("root", UserChange::Password { user: "root" }, Ok(())),
     ] {
-        let mut identity = Identity::anonymous("c".into(), Peer::Unix);
-        identity.user = Some(actor.into());
+        let identity = identity_of(actor, Peer::Unix);
         assert_eq!(
             check_user_change(&table, (&directory, &NOTHING), &identity, change),
             expected,

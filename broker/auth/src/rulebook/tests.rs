@@ -8,7 +8,7 @@ use crate::login::Identity;
 use crate::opinion::{Answer, Still};
 use crate::password::tests::cheap_credential;
 use crate::peer::Peer;
-use crate::{DirectoryOptions, PasswordCost};
+use crate::{AccountReference, DirectoryOptions, PasswordCost, Principal};
 
 /// A rule that is a function of the question.
 pub(crate) struct Says<F>(pub(crate) F, pub(crate) AtomicUsize);
@@ -50,7 +50,7 @@ pub(crate) fn seeds() -> Vec<Rule> {
     ]
 }
 
-fn book(rules: Vec<Rule>) -> Rulebook {
+pub(super) fn book(rules: Vec<Rule>) -> Rulebook {
     let options =
         DirectoryOptions { cost: PasswordCost::TEST, remembered_max: 16, ..DirectoryOptions::default() };
     let directory = Directory::new(options).unwrap();
@@ -63,13 +63,12 @@ fn book(rules: Vec<Rule>) -> Rulebook {
 }
 
 fn who(user: &str, client_id: &str) -> Identity {
-    let mut identity = Identity::anonymous(client_id.into(), Peer::Tcp("10.0.0.7".parse().unwrap()));
-    identity.user = Some(user.into());
-    identity
+    let principal = Principal::of_reference(AccountReference::read(user));
+    Identity::new(principal, client_id.into(), Peer::Tcp("10.0.0.7".parse().unwrap()))
 }
 
 fn user_is(name: &'static str, yes: Opinion, no: Opinion) -> Arc<dyn Ask> {
-    says(move |question| if question.identity.user.as_deref() == Some(name) { yes } else { no })
+    says(move |question| if question.identity.user_name() == Some(name) { yes } else { no })
 }
 
 fn of_user() -> RuleInputs {

@@ -7,7 +7,7 @@ use crate::login::Identity;
 use crate::password::tests::cheap_credential;
 use crate::peer::Peer;
 use crate::scope::is_under_sys;
-use crate::{Decide, DirectoryOptions, PasswordCost, Rulebook};
+use crate::{AccountReference, Decide, DirectoryOptions, PasswordCost, Principal, Rulebook};
 
 /// All kinds of identities: anonymous here and elsewhere, a plain user, each flag, group admin,
 /// root, and a removed user whose session lives.
@@ -44,11 +44,11 @@ impl Fixture {
 
     fn identity(&self, who: &str) -> Identity {
         let address = if who == "anon-local" { "127.0.0.1" } else { "10.0.0.7" };
-        let mut identity = Identity::anonymous("c1".into(), Peer::Tcp(address.parse().unwrap()));
-        if !who.starts_with("anon") {
-            identity.user = Some(who.into());
+        let peer = Peer::Tcp(address.parse().unwrap());
+        match who.starts_with("anon") {
+            true => Identity::anonymous("c1".into(), peer),
+            false => Identity::new(Principal::of_reference(AccountReference::read(who)), "c1".into(), peer),
         }
-        identity
     }
 
     /// Returns the identities of [`WHO`] that the table allows, in that order.

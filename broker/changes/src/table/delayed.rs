@@ -44,6 +44,9 @@ pub struct DelayedClientRow {
     pub peer: PeerRow,
     /// Protocol level of its connection: 3, 4 or 5.
     pub protocol_level: u8,
+    /// Principal of a user without an account, as in
+    /// [`SessionRow::principal`](super::SessionRow::principal).
+    pub principal: Option<Bytes>,
 }
 
 impl Row for DelayedRow {
@@ -70,6 +73,9 @@ impl Row for DelayedRow {
             out.put_text(&client.client_id);
             client.peer.encode(out);
             out.push(client.protocol_level);
+            if let Some(principal) = &client.principal {
+                out.put_bytes(principal);
+            }
         }
     }
 
@@ -92,6 +98,11 @@ impl Row for DelayedRow {
 
 impl DelayedClientRow {
     fn decode(body: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self { client_id: body.string()?, peer: PeerRow::decode(body)?, protocol_level: body.u8()? })
+        Ok(Self {
+            client_id: body.string()?,
+            peer: PeerRow::decode(body)?,
+            protocol_level: body.u8()?,
+            principal: body.optional_bytes()?,
+        })
     }
 }

@@ -40,6 +40,9 @@ pub struct SessionRow {
     pub will: Option<WillRow>,
     /// From where its last connection came.
     pub peer: PeerRow,
+    /// Principal of a user without an account, with groups, properties and grants; `None` for an
+    /// account and an anonymous Client. Opaque to the store.
+    pub principal: Option<Bytes>,
 }
 
 impl SessionRow {
@@ -56,6 +59,7 @@ impl SessionRow {
             disconnected_at_ms: None,
             will: None,
             peer: PeerRow::Unknown,
+            principal: None,
         }
     }
 
@@ -117,6 +121,10 @@ impl Row for SessionRow {
             will.encode(out);
         }
         self.peer.encode(out);
+        // Last, and only if there is one: rows of older versions end before it.
+        if let Some(principal) = &self.principal {
+            out.put_bytes(principal);
+        }
     }
 
     fn decode(key: &mut Decoder<'_>, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
@@ -133,6 +141,7 @@ impl Row for SessionRow {
             disconnected_at_ms: body.option()?,
             will: if body.flag()? { Some(WillRow::decode(body)?) } else { None },
             peer: PeerRow::decode(body)?,
+            principal: body.optional_bytes()?,
         })
     }
 }

@@ -179,10 +179,32 @@ fn figures(condition: &Value) -> String {
     if number(&condition["refusedLogins"]["count"]) > 0 {
         line("logins", refused_logins(&condition["refusedLogins"]));
     }
+    for module in condition["loginModules"].as_array().into_iter().flatten().filter(|it| is_shown(it)) {
+        line("module", login_module(module));
+    }
     if let Some(zone) = condition["timeZone"].as_str() {
         line("time zone", printable(zone));
     }
     text
+}
+
+/// Whether a login module is shown: the user store, which each broker has, is not.
+fn is_shown(module: &Value) -> bool {
+    module["name"] != "builtin"
+}
+
+/// Logins by a login module, by result, and its last error.
+fn login_module(module: &Value) -> String {
+    let [asked, allowed, denied, continued, failed] =
+        ["asked", "allowed", "denied", "continued", "failed"].map(|key| number(&module[key]));
+    let name = text_of(&module["name"]);
+    let error = match text_of(&module["lastError"]) {
+        error if module["lastError"].is_null() || error.is_empty() => String::new(),
+        error => format!("; last error: {error}"),
+    };
+    format!(
+        "{name} was asked about {asked} logins: {allowed} allowed, {denied} denied, {continued} passed on, {failed} failed{error}"
+    )
 }
 
 /// Denials by rules: their number, and the last one.
@@ -435,6 +457,8 @@ mod tests {
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [],
             "denials": {"count": 3, "last": {"user": null, "scope": "Publish", "topic": "valve/1", "timestamp": "2026-11-25T22:11:20.000Z"}},
+            "loginModules": [{"name": "builtin", "asked": 1, "allowed": 1, "denied": 0, "continued": 0, "failed": 0, "lastError": null},
+                {"name": "jwt", "asked": 7, "allowed": 3, "denied": 2, "continued": 1, "failed": 1, "lastError": "no keys"}],
             "refusedLogins": {"count": 2, "last": {"clientId": "c1", "endpoint": "192.0.2.1:5", "reason": "not allowed", "timestamp": "2026-11-25T22:11:21.000Z"}},
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "delivered": 30, "received": 0, "waiting": 12, "oldestSeconds": 75,
@@ -462,6 +486,7 @@ store        1.0 MiB, 6 messages stored, 5 retained
 process      2.0 KiB of memory (1.0 KiB of it private), 1.5 % of a core
 denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
 logins       2 refused since the start; the last one: client c1 from 192.0.2.1:5, not allowed, 2026-11-25T22:11:21.000Z (lotmq watch shows them)
+module       jwt was asked about 7 logins: 3 allowed, 2 denied, 1 passed on, 1 failed; last error: no keys
 time zone    Europe/Berlin
 
 FAILURES

@@ -1,6 +1,6 @@
 //! Section `[listener.mqtts]`.
 
-use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern};
 
 super::listener! {
     /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without
@@ -13,6 +13,10 @@ super::listener! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+        /// Form of the name in the certificate, with `*` for the user: `*.devices.plant.example`.
+        /// A certificate names nobody unless exactly one of its names has this form. Without a
+        /// pattern the whole name is the user.
+        certificate_user_pattern: Option<UserPattern> = None;
         /// Most clients at once that use the zstd stream transport of lotmq, at up to 960 KiB each.
         /// Further ones are served without it. 0 turns it off. See docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
@@ -28,6 +32,7 @@ impl Transport for MqttsListener {
             AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
+        plan.certificate_user_pattern = self.certificate_user_pattern.clone();
         plan.zstd_clients_max = self.zstd_clients;
     }
 }

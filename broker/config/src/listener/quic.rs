@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{AddressFilter, Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{
+    AddressFilter, Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern,
+};
 use crate::key::section;
+use crate::login_modules::LoginModules;
 use crate::networks::Networks;
 use crate::setting::{BindAddresses, Port};
 
@@ -35,6 +38,12 @@ section! {
         /// Addresses and networks whose clients may not connect, even if `allow_from` contains
         /// them.
         deny_from: Networks = Networks::default();
+        /// Form of the name in the certificate, with `*` for the user: `*.devices.plant.example`.
+        /// A certificate names nobody unless exactly one of its names has this form. Without a
+        /// pattern the whole name is the user.
+        certificate_user_pattern: Option<UserPattern> = None;
+        /// Login modules of this listener, in place of those in `auth.modules`.
+        auth_modules: Option<LoginModules> = None;
     }
 }
 
@@ -46,5 +55,6 @@ impl Transport for QuicListener {
         plan.user_from_certificate = self.user_from_certificate;
         plan.client_addresses =
             AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
+        plan.certificate_user_pattern = self.certificate_user_pattern.clone();
     }
 }

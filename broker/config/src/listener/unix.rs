@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Carrier, ListenerPlan, Transport, UnixSocket};
 use crate::key::section;
+use crate::login_modules::LoginModules;
 use crate::setting::FileMode;
 
 section! {
@@ -14,6 +15,8 @@ section! {
         path: Option<PathBuf> = None;
         /// Permissions of the file, as octal digits. Users who may write to it may connect.
         mode: FileMode = FileMode::GROUP;
+        /// Login modules of this listener, in place of those in `auth.modules`.
+        auth_modules: Option<LoginModules> = None;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Section `[listener.wss]`.
 
-use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use super::{AddressFilter, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern};
 use crate::web::WebOrigins;
 
 super::listener! {
@@ -14,6 +14,10 @@ super::listener! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+        /// Form of the name in the certificate, with `*` for the user: `*.devices.plant.example`.
+        /// A certificate names nobody unless exactly one of its names has this form. Without a
+        /// pattern the whole name is the user.
+        certificate_user_pattern: Option<UserPattern> = None;
         /// Clients at once that get compressed messages (permessage-deflate) if they ask for it.
         /// Each takes up to 60 KiB. Further ones get no compression. 0 turns it off.
         compressed_clients: u32 = 1_000, range 0..=1_000_000;
@@ -35,6 +39,7 @@ impl Transport for WssListener {
             AddressFilter { allowed: self.allow_from.clone(), denied: self.deny_from.clone() };
         plan.tls = Some(self.client_certificate);
         plan.user_from_certificate = self.user_from_certificate;
+        plan.certificate_user_pattern = self.certificate_user_pattern.clone();
         plan.websocket = Some(self.compressed_clients);
         plan.origins = self.origins.clone();
     }

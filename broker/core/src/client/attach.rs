@@ -231,7 +231,9 @@ fn resume(
 /// Whether rules may decide differently about two identities of one session. Threads remember with
 /// a topic's route who may get it.
 fn differs(before: &Identity, now: &Identity) -> bool {
-    before.peer.address() != now.peer.address() || before.protocol_version != now.protocol_version
+    before.peer.address() != now.peer.address()
+        || before.protocol_version != now.protocol_version
+        || (now.principal.member().is_some() && before.principal != now.principal)
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK

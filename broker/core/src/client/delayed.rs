@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Decide as _, Identity, Peer, Question};
+use lotmq_auth::{
+    Account, AccountReference, Decide as _, Identity, Peer, Principal, PrincipalSource, Question,
+};
 use lotmq_changes::Op;
 use lotmq_config::Authority;
 use lotmq_session::Time;
@@ -122,10 +124,10 @@ fn identity(publisher: &DelayedPublisher) -> Arc<Identity> {
     match publisher {
         DelayedPublisher::Client(identity) => Arc::clone(identity),
         DelayedPublisher::Program(owner) => {
-            let mut identity = Identity::anonymous("".into(), Peer::Guest);
-            identity.user = owner.as_ref().map(|owner| Arc::clone(&owner.name));
-            identity.account = owner.as_ref().map_or(0, |owner| owner.account);
-            Arc::new(identity)
+            let principal = owner.as_ref().map_or_else(Principal::anonymous, |owner| {
+                Principal::of_reference(AccountReference { name: &owner.name, number: owner.account })
+            });
+            Arc::new(Identity::new(principal, "".into(), Peer::Guest))
         }
     }
 }
@@ -134,9 +136,12 @@ fn identity(publisher: &DelayedPublisher) -> Arc<Identity> {
 /// about programs where they have all rights of the broker.
 fn may_publish(delayed: &DelayedMessage, identity: &Identity, turn: &Turn) -> bool {
     let DelayedMessage { tenant, message, publisher, .. } = delayed;
-    let exists = identity.user.as_ref().is_none_or(|user| {
-        tenant.users.account(user).is_some_and(|account| account.number == identity.account)
-    });
+    let is_same_account = |account: Arc<Account>| account.number == identity.account();
+    let exists = match identity.principal.source() {
+        PrincipalSource::Account { .. } => tenant.users.account_of(identity).is_some_and(is_same_account),
+        PrincipalSource::Anonymous | PrincipalSource::Member(_) => tenant.users.exists(identity),
+    };
+    let exists = exists && identity.principal.is_valid_at(turn.core.clock.wall_ms());
     let is_program = matches!(publisher, DelayedPublisher::Program(_));
     let has_all_rights = is_program && turn.core.settings.authority == Authority::Broker;
     let parts = message.parts();

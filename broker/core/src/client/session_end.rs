@@ -101,14 +101,16 @@ fn leave(
 }
 
 /// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since
-/// CONNECT, and who was removed has none. False when it is to be published in a later turn.
+/// CONNECT, and who was removed or whose login has ended has none. False when it is to be published in a later turn.
 pub(crate) fn publish_will(
     client: &Arc<Client>,
     identity: &Identity,
     will: &WillMessage,
     turn: &mut Turn,
 ) -> bool {
-    if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
+    let is_valid = identity.principal.is_valid_at(turn.core.clock.wall_ms());
+    let is_known = client.tenant.users.exists(identity) && is_valid;
+    if !is_known || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
         turn.core.counters.publish_refused.add(1);
         turn.tell(|hooks, turn| {
             hooks.denied_when_due(turn, &client.tenant, identity, "will", &will.topic);
@@ -117,11 +119,6 @@ pub(crate) fn publish_will(
     }
     turn.core.counters.wills_published.add(1);
     will::publish(will, &client.tenant, client, turn)
-}
-
-/// Whether the identity's account still exists; an anonymous identity needs none.
-fn exists(tenant: &Tenant, identity: &Identity) -> bool {
-    identity.user.as_ref().is_none_or(|user| tenant.users.account(user).is_some())
 }
 
 /// Ends a session for good, with its subscriptions, its queue and its rows in the store.
@@ -210,10 +207,23 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
 /// begun: a user of this name who is stored after that is never on the disk without them. Not for
 /// shards.
 pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
+    end_of_all(tenant, |client| client.member().is_none() && client.user_name() == Some(user), turn);
+    delayed::forget_of_user(tenant, user, turn);
+    turn.flush();
+}
+
+/// Ends the sessions of users without an account who have this name, as an account of the name now
+/// exists. As [`end_of_user`], without waiting for ends that others had begun: sessions of the
+/// account have another key.
+pub fn end_of_external_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
+    end_of_all(tenant, |client| client.member().is_some() && client.user_name() == Some(user), turn);
+}
+
+fn end_of_all(tenant: &Tenant, is_theirs: impl Fn(&Client) -> bool, turn: &mut Turn) {
     let clients = tenant.all_sessions();
     // Behind that: of those which were there, whoever is not among these has ended.
     let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &*turn.core.log);
-    let mut of_user: Vec<_> = clients.iter().filter(|client| client.user.as_deref() == Some(user)).collect();
+    let mut of_user: Vec<_> = clients.iter().filter(|client| is_theirs(client)).collect();
     // Their messages reach other members in this order.
     of_user.sort_unstable_by_key(|client| client.session_id);
     for (number, client) in of_user.into_iter().enumerate() {
@@ -223,7 +233,6 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
             turn.flush();
         }
     }
-    delayed::forget_of_user(tenant, user, turn);
     turn.flush();
     for stamp in begun {
         if !turn.let_pass(stamp) {

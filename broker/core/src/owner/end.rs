@@ -39,6 +39,7 @@ pub fn before_client(
         | CloseReason::Administrative
         | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired
+        | CloseReason::LoginExpired
         | CloseReason::CertificateUntrusted
         | CloseReason::StoreFailed(_)
         | CloseReason::QueueFull

@@ -144,14 +144,14 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
         {
             Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
         }
-        Phase::Open(open) if open.certificate_ends().is_some_and(|end| now >= end) => {
-            Err(CloseReason::CertificateExpired)
-        }
         // Packets are dated by the last tick, so the last one may be younger than it says by one
         // tick.
         Phase::Open(open) => {
+            if let Some(end) = open.login_ends().filter(|end| now >= end.at) {
+                return Err(end.reason());
+            }
             let verdict = open.keep_alive.handle_timeout(now.minus(TICK), partial);
-            Ok(open.until_certificate_ends(verdict))
+            Ok(open.until_login_ends(verdict))
         }
         Phase::Closed => Ok(KeepAliveVerdict::Off),
         // Many passwords wait to be checked, or the store takes nothing. A client that has left

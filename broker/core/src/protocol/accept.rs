@@ -20,7 +20,7 @@ use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words
 use crate::durable::changes::Stamp;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
-use crate::protocol::phase::{Authentication, Login, Open, Phase, Rare};
+use crate::protocol::phase::{Authentication, Login, LoginEnd, Open, Phase, Rare};
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
@@ -74,8 +74,12 @@ fn attach_allowed(
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
     let identity = match login {
-        Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
-        Err(refusal) => {
+        // The time of the turn may be a tick old.
+        Ok(identity) if identity.principal.is_valid_at(turn.core.clock.wall_ms()) => {
+            Identity { protocol_version: Some(request.recipient.version.level()), ..identity }
+        }
+        refused => {
+            let refusal = refused.err().unwrap_or(LoginRefusal::CredentialsExpired);
             let (reason, limit) = reason_of(refusal);
             if let Some(limit) = limit {
                 connection.listener.limit_reached(limit, &connection.peer());
@@ -166,11 +170,8 @@ fn opened(
     is_durable: bool,
 ) -> Open {
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
-    let certificate_ends = connection
-        .transport
-        .certificate_ends_ms()
-        .map(|end| turn.now().plus(left_until(end, turn.wall_ms())));
-    if let Some(deadline) = keep_alive.deadline().into_iter().chain(certificate_ends).min() {
+    let login_ends = login_end(connection, &client, turn);
+    if let Some(deadline) = keep_alive.deadline().into_iter().chain(login_ends.map(|end| end.at)).min() {
         turn.timers.watch(connection.place, deadline);
     }
     if is_durable {
@@ -184,7 +185,7 @@ fn opened(
     let rare = Rare {
         authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
         rate: ClientRate::of(&connection.listener.limits),
-        certificate_ends,
+        login_ends,
     };
     turn.core.counters.connects_accepted.add(1);
     turn.tell(|hooks, turn| hooks.connected(turn, &client, connection));
@@ -214,12 +215,23 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
         let holding = &state.holding;
         if Arc::ptr_eq(holding.share(), &share) { (holding.bytes(), client.is_durable()) } else { (0, false) }
     });
-    let bytes = request.client_id.len() as u64 + request.will.as_ref().map_or(0, |will| will.bytes());
+    let of_client = request.client_id.len() as u64 + identity.principal.bytes();
+    let bytes = of_client + request.will.as_ref().map_or(0, |will| will.bytes());
     let mut takes = share.takes_bytes(bytes.saturating_sub(had_bytes), limits);
     if !was_stored && !request.expiry.ends_with_connection() {
         takes = takes.and_then(|()| share.takes_session(limits));
     }
     if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
+}
+
+/// End of the login: of the certificate that the Client has shown, or of the claims about its user,
+/// whichever comes first.
+fn login_end(connection: &Connection, client: &Client, turn: &Turn) -> Option<LoginEnd> {
+    let certificate = connection.transport.certificate_ends_ms();
+    let claims = client.identity().principal.valid_until_ms();
+    let is_of_certificate = certificate.is_some_and(|end| claims.is_none_or(|claims| end <= claims));
+    let end = if is_of_certificate { certificate } else { claims }?;
+    Some(LoginEnd { at: turn.now().plus(left_until(end, turn.wall_ms())), is_of_certificate })
 }
 
 /// Time from `now` to `end`, both in milliseconds since 1970.

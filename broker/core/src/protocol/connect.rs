@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{LoginRefusal, LoginRequest, LoginStep};
+use lotmq_auth::{Certificate, ChainLogin, LoginRefusal, LoginRequest, LoginStep};
 use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_refusal};
 
 use super::accept::accept;
@@ -76,7 +76,9 @@ pub fn begin(
             return Err(refuse(connection, request.recipient, ReasonCode::BadAuthenticationMethod, &words));
         }
         let data = connect.properties.authentication_data().map(<[u8]>::to_vec);
-        let Some(exchange) = tenant.users.begin_exchange(method) else {
+        // Methods are those of the user store.
+        let is_asked = connection.listener.login_chain.has_built_in();
+        let Some(exchange) = tenant.users.begin_exchange(method).filter(|_| is_asked) else {
             let words = "authentication method is not known or not turned on";
             let reason = ReasonCode::BadAuthenticationMethod;
             return Err(refuse(connection, request.recipient, reason, &words));
@@ -84,19 +86,20 @@ pub fn begin(
         let begun = Authenticating::new(request, exchange);
         return begun.step(connection, turn, data.as_deref());
     }
-    match login_step(connection, &request, &connect, certified) {
+    match login_step(connection, &request, &connect, certified.as_ref(), turn.core.clock.wall_ms()) {
         LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
         LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
         LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
 }
 
-/// First step of a login by certificate or password.
+/// First step of a login, as the chain of the listener decides.
 fn login_step(
     connection: &Connection,
     request: &Request,
     connect: &Connect<'_>,
-    certified: Option<Certified>,
+    certified: Option<&Certified>,
+    wall_ms: u64,
 ) -> LoginStep {
     let login = LoginRequest {
         user_name: connect.user_name,
@@ -106,12 +109,19 @@ fn login_step(
         anonymous: connection.listener.anonymous,
         now_ms: connection.listener.core.clock.now().as_millis(),
     };
-    let users = &request.tenant.users;
-    match certified {
-        None => users.begin_login(&login),
-        Some(Certified::User(name)) => users.certified_login(Some(&name), &login),
-        Some(Certified::Nobody) => users.certified_login(None, &login),
-    }
+    let certificate = certified.map(|certified| match certified {
+        Certified::User(name) => Certificate::Of(name),
+        Certified::Nobody => Certificate::OfNobody,
+    });
+    let login = ChainLogin {
+        request: login,
+        certificate,
+        tenant: &request.tenant.name,
+        is_default_tenant: request.tenant.number == 0,
+        listener: connection.listener.name,
+        wall_ms,
+    };
+    connection.listener.login_chain.begin(&request.tenant.users, login)
 }
 
 /// Goes on with a login whose password was checked.

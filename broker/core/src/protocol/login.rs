@@ -36,6 +36,8 @@ pub(super) fn reason_of(refusal: LoginRefusal) -> (ReasonCode, Option<Limit>) {
         ReasonCode::BadUserNameOrPassword
     } else if refusal == LoginRefusal::Banned {
         ReasonCode::Banned
+    } else if refusal == LoginRefusal::CheckFailed {
+        ReasonCode::ServerUnavailable
     } else {
         ReasonCode::NotAuthorized
     };

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::client::request::Request;
 use crate::limits::ClientRate;
 use crate::protocol::topic_alias::TopicAliases;
+use crate::reason::close::CloseReason;
 use crate::routing::route::{Asking, Route};
 use crate::tenant::client::Client;
 use crate::tenant::subscription::Options;
@@ -90,14 +91,30 @@ pub(crate) struct Rare {
     pub(crate) authentication: Option<Authentication>,
     /// Rate limit of the Client, where there is one.
     pub(crate) rate: Option<ClientRate>,
-    /// When the Client's certificate ends, if it has shown one.
-    pub(crate) certificate_ends: Option<Time>,
+    /// When the login of the Client ends: its certificate, or the claims of its user.
+    pub(crate) login_ends: Option<LoginEnd>,
+}
+
+/// End of a login at a known time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoginEnd {
+    /// The time.
+    pub(crate) at: Time,
+    /// Whether the certificate ends then, and not the claims.
+    pub(crate) is_of_certificate: bool,
+}
+
+impl LoginEnd {
+    /// Reason to close the connection then.
+    pub(crate) fn reason(self) -> CloseReason {
+        if self.is_of_certificate { CloseReason::CertificateExpired } else { CloseReason::LoginExpired }
+    }
 }
 
 impl Rare {
     /// The state, if there is any.
     pub(crate) fn boxed(self) -> Option<Box<Self>> {
-        let is_any = self.authentication.is_some() || self.rate.is_some() || self.certificate_ends.is_some();
+        let is_any = self.authentication.is_some() || self.rate.is_some() || self.login_ends.is_some();
         is_any.then(|| Box::new(self))
     }
 }
@@ -133,17 +150,16 @@ impl Open {
         self.rare.as_mut()?.rate.as_mut()
     }
 
-    /// When the Client's certificate ends, if it has shown one.
-    pub(crate) fn certificate_ends(&self) -> Option<Time> {
-        self.rare.as_ref()?.certificate_ends
+    /// When the Client's login ends, if that is known.
+    pub(crate) fn login_ends(&self) -> Option<LoginEnd> {
+        self.rare.as_ref()?.login_ends
     }
 
-    /// Next check of the connection: as its Keep Alive says, at the latest when its certificate
-    /// ends.
-    pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
-        match (verdict, self.certificate_ends()) {
-            (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
-            (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
+    /// Next check of the connection: as its Keep Alive says, at the latest when its login ends.
+    pub(crate) fn until_login_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
+        match (verdict, self.login_ends()) {
+            (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end.at)),
+            (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end.at),
             (verdict, _) => verdict,
         }
     }

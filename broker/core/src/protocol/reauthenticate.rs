@@ -72,7 +72,7 @@ pub(super) fn handle(
         authentication.exchange(&received, (connection, &open.client.tenant), turn.core.clock.now())?;
     let method = exchange.method();
     let before = open.client.identity();
-    let login = login_request(connection, before.user.as_deref(), &open.client.client_id);
+    let login = login_request(connection, before.user_name(), &open.client.client_id);
     let users = &open.client.tenant.users;
     let packet = match users.step(exchange, received.properties.authentication_data(), &login) {
         Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
@@ -83,7 +83,7 @@ pub(super) fn handle(
             auth(ReasonCode::Success, method, &data)
         }
         Err(refusal) => {
-            let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
+            let (client_id, user) = (&*open.client.client_id, before.user_name());
             turn.core.figures.refused_logins.count("re-authentication failed");
             turn.context.tell(|hooks| {
                 hooks.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal)

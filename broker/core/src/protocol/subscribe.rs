@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use lotmq_auth::{Authorization, Denier, Question};
 use lotmq_changes::{MembershipId, Op};
 use lotmq_codec::{
-    PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
+    PacketId, Properties, QoS, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
 };
 use lotmq_config::ListenerLimits;
 use lotmq_router::TopicError;
@@ -160,7 +160,9 @@ fn grant(
     if let Some(failure) = unstorable {
         return Err(FilterRefusal::NotStored(failure));
     }
-    Ok(Options { sys_broker_only, ..asked.options })
+    let qos_max = identity.principal.subscription_qos_max(filter, &identity.client_id);
+    let qos = asked.options.qos.min(QoS::from_bits(qos_max).unwrap_or(QoS::AtMostOnce));
+    Ok(Options { qos, sys_broker_only, ..asked.options })
 }
 
 /// Whether the session may have one more filter.

@@ -37,6 +37,8 @@ pub enum CloseReason {
     PasswordChanged,
     /// The certificate that the Client showed has ended.
     CertificateExpired,
+    /// The login has reached its end: the token, for example, has expired.
+    LoginExpired,
     /// The authorities of the listener were replaced, and none of them has signed the certificate
     /// that the Client showed.
     CertificateUntrusted,
@@ -110,6 +112,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::LoginExpired
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
@@ -127,7 +130,9 @@ impl CloseReason {
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
-            Self::CertificateExpired | Self::CertificateUntrusted => Some(ReasonCode::NotAuthorized),
+            Self::CertificateExpired | Self::LoginExpired | Self::CertificateUntrusted => {
+                Some(ReasonCode::NotAuthorized)
+            }
             Self::StoreFailed(failure) => Some(failure.reason_code()),
             Self::QueueFull | Self::OutOfMemory => Some(ReasonCode::QuotaExceeded),
             Self::InternalError => Some(ReasonCode::UnspecifiedError),
@@ -158,6 +163,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::LoginExpired
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull
@@ -195,6 +201,7 @@ impl CloseReason {
             Self::Administrative => "closed by an administrator, or the user was removed",
             Self::PasswordChanged => "the user's password was changed; log in with the new one",
             Self::CertificateExpired => "the client certificate has expired",
+            Self::LoginExpired => "the login has expired; log in with fresh credentials",
             Self::CertificateUntrusted => "the authority of the client certificate is not trusted any more",
             Self::QueueFull => "a session that must get the message has no room for it",
             Self::OutOfMemory => {
@@ -243,6 +250,7 @@ impl CloseReason {
             Self::Administrative => "administrative",
             Self::PasswordChanged => "password-changed",
             Self::CertificateExpired => "certificate-expired",
+            Self::LoginExpired => "login-expired",
             Self::CertificateUntrusted => "certificate-untrusted",
             Self::StoreFailed(_) => "store-failed",
             Self::QueueFull => "queue-full",
@@ -270,6 +278,7 @@ impl CloseReason {
             | Self::Administrative
             | Self::PasswordChanged
             | Self::CertificateExpired
+            | Self::LoginExpired
             | Self::CertificateUntrusted
             | Self::StoreFailed(_)
             | Self::QueueFull

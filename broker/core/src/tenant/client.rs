@@ -12,7 +12,7 @@ use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use lotmq_auth::Identity;
+use lotmq_auth::{Identity, Principal};
 use lotmq_changes::{MembershipId, MessageId, SessionId, SubscriptionRow};
 use lotmq_codec::{PacketId, ProtocolVersion};
 use lotmq_definitions::Owner;
@@ -56,9 +56,9 @@ pub struct Client {
     pub session_id: u64,
     /// The Client Identifier.
     pub client_id: Arc<str>,
-    /// Name of the user whose session it is as long as it lives; `None` for a Client that came
-    /// without one.
-    pub user: Option<Arc<str>>,
+    /// Principal with which the session began. Name and source stay as long as it lives; rights are
+    /// those of the identity behind the lock.
+    owner: Arc<Principal>,
     /// Account number of the user; 0 without one. It is here, and not with the identity behind the
     /// lock, because each retained message reads it.
     account: u64,
@@ -143,7 +143,8 @@ impl ClientState {
             WillState::None => 0,
             WillState::Armed { will, .. } | WillState::Delayed { will, .. } => will.bytes(),
         };
-        client_id.len() as u64 + self.subscriptions.bytes() + will + self.exchange_bytes()
+        let of_client = client_id.len() as u64 + self.identity.principal.bytes();
+        of_client + self.subscriptions.bytes() + will + self.exchange_bytes()
     }
 
     /// Whether a message with so many bytes can be sent at once or kept.
@@ -237,8 +238,8 @@ impl Client {
         Self {
             tenant: Arc::clone(tenant),
             client_id: Arc::clone(&state.identity.client_id),
-            user: state.identity.user.clone(),
-            account: state.identity.account,
+            owner: Arc::clone(&state.identity.principal),
+            account: state.identity.account(),
             session_id,
             slot,
             wire: AtomicU64::new(Wire::AWAY.pack()),
@@ -251,15 +252,31 @@ impl Client {
         }
     }
 
-    /// The account whose session it is.
+    /// Name of the user whose session it is as long as it lives; `None` for a Client that came
+    /// without one.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.owner.name()
+    }
+
+    /// The same name as text.
+    pub fn user_name(&self) -> Option<&str> {
+        self.user().map(|user| &**user)
+    }
+
+    /// Member of the login chain that vouches for the user; `None` for an account.
+    pub fn member(&self) -> Option<&Arc<str>> {
+        self.owner.member()
+    }
+
+    /// The user whose session it is.
     pub fn owner(&self) -> Option<Owner> {
-        Some(Owner { name: Arc::clone(self.user.as_ref()?), account: self.account })
+        Some(Owner { name: Arc::clone(self.user()?), account: self.account })
     }
 
     /// Key of the share of what it does; 0 without a user.
     pub fn quota_key(&self) -> u64 {
         // Asked for each message that triggers something, so without a copy of the name.
-        if self.user.is_some() { quota_key(self.account) } else { 0 }
+        quota_key(self.account)
     }
 
     /// Key of whoever owns what it does.
@@ -269,12 +286,12 @@ impl Client {
 
     /// Key of the session among those of its tenant, which may outlive it.
     pub fn kept_key(&self) -> KeptSessionKey {
-        KeptSessionKey::new(Arc::clone(&self.client_id), self.user.clone())
+        KeptSessionKey::new(Arc::clone(&self.client_id), &self.owner)
     }
 
     /// Key of the session among those of its tenant.
     pub fn key(&self) -> SessionKey<'_> {
-        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
+        SessionKey::new(&self.client_id, &self.owner)
     }
 
     /// Whether the session outlives its connection, so that its messages are stored.
@@ -380,7 +397,7 @@ impl Client {
     /// Takes the identity that a re-authentication on this connection has proved; its user is the
     /// session's.
     pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
-        debug_assert_eq!(identity.user, self.user, "an exchange begun by a session is for its user");
+        debug_assert_eq!(identity.user(), self.user(), "an exchange begun by a session is for its user");
         let mut state = self.state.lock();
         if state.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection)) {
             state.identity = Arc::new(identity);

@@ -46,8 +46,8 @@ impl DelayedPublisher {
     pub(crate) fn user(&self) -> Option<Owner> {
         match self {
             Self::Client(identity) => {
-                let name = Arc::clone(identity.user.as_ref()?);
-                Some(Owner { name, account: identity.account })
+                let name = Arc::clone(identity.user()?);
+                Some(Owner { name, account: identity.account() })
             }
             Self::Program(owner) => owner.clone(),
         }

@@ -24,7 +24,7 @@ pub fn is_system(topic: &str) -> bool {
 /// Whether a subscription is to the replies that every user may read without a right: those to
 /// their own commands.
 pub(crate) fn may_have_own_replies(identity: &Identity, filter: &str) -> bool {
-    filter == OUTPUT_TOPIC && identity.user.is_some()
+    filter == OUTPUT_TOPIC && identity.user().is_some()
 }
 
 /// Whether a topic holds the state of the bridge with this Client Identifier.

@@ -163,7 +163,7 @@ impl ExpiryTimers {
 
 #[cfg(test)]
 mod tests {
-    use lotmq_auth::Identity;
+    use lotmq_auth::{AccountReference, Identity, Principal};
 
     use super::*;
     use crate::fixture;
@@ -176,7 +176,8 @@ mod tests {
             .map(|number| {
                 let (user, account) = if number == 2_999 { ("bob", 2) } else { ("eve", 1) };
                 let identity = (*fixture::identity("c")).clone();
-                let identity = Identity { user: Some(user.into()), account, ..identity };
+                let owner = AccountReference { name: user, number: account };
+                let identity = Identity { principal: Principal::of_reference(owner), ..identity };
                 fixture::client_of(&tenant, number, Arc::new(identity))
             })
             .collect();

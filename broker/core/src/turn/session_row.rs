@@ -20,12 +20,13 @@ pub fn row(client: &Client, state: &ClientState) -> SessionRow {
         tenant: client.tenant.id,
         id: client.stored_id(),
         client_id: client.client_id.as_ref().into(),
-        user: client.user.as_deref().map(Into::into),
+        user: client.user_name().map(Into::into),
         protocol_level: state.session.version().level(),
         expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
         disconnected_at_ms: state.left_at.get().map(Time::as_millis),
         will,
         peer: peer_row(state.identity.peer),
+        principal: state.identity.principal.to_stored().map(Into::into),
     }
 }
 

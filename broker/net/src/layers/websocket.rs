@@ -247,6 +247,7 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::Administrative
         | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired
+        | CloseReason::LoginExpired
         | CloseReason::CertificateUntrusted => 1008,
     }
 }

@@ -36,6 +36,9 @@ pub struct Record<'a> {
     /// Name of the user.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub user: Option<&'a str>,
+    /// Login module that vouches for the user; nothing for an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_module: Option<&'a str>,
     /// Actor whose share of the sequence it takes, where that is not the user; of nobody where the
     /// user is gone.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
@@ -78,6 +81,7 @@ impl<'a> Record<'a> {
         Self {
             event,
             user: None,
+            login_module: None,
             counts_for: None,
             client_id: None,
             endpoint: None,
@@ -94,7 +98,9 @@ impl<'a> Record<'a> {
 
     /// Record of an event with its identity.
     pub(crate) fn of(event: Event, identity: &'a Identity) -> Self {
-        Self { user: identity.user.as_deref(), client_id: Some(&identity.client_id), ..Self::new(event) }
+        let login_module = identity.principal.member().map(|member| &**member);
+        let (user, client_id) = (identity.user_name(), Some(&*identity.client_id));
+        Self { user, login_module, client_id, ..Self::new(event) }
     }
 
     pub(super) fn to_json(self, now_ms: u64) -> String {

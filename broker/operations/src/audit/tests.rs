@@ -1,3 +1,4 @@
+use lotmq_auth::{AccountReference, Principal};
 use lotmq_changes::{Batch, Op};
 use lotmq_store::{Durability, Store, StoreOptions};
 
@@ -16,15 +17,8 @@ fn settings(records: u32) -> lotmq_config::Audit {
 }
 
 fn identity() -> Identity {
-    let peer = lotmq_auth::Peer::Unix;
-    Identity {
-        user: Some("bob".into()),
-        account: 1,
-        credential_version: 1,
-        client_id: "c1".into(),
-        peer,
-        protocol_version: None,
-    }
+    let bob = Principal::of_reference(AccountReference { name: "bob", number: 1 });
+    Identity::new(bob, "c1".into(), lotmq_auth::Peer::Unix)
 }
 
 fn command<'a>(verb: &'a str) -> Record<'a> {

@@ -543,7 +543,7 @@ fn deploy(
     archive: Option<Archive>,
     mut data: Value,
 ) -> Result<Done, Refusal> {
-    if project.owner.is_none() && call.identity.user.is_some() {
+    if project.owner.is_none() && call.identity.user().is_some() {
         let message = format!("Project '{}' belongs to nobody: who stored it was removed.", project.name);
         let hint = format!(
             "store it again, or load a copy of your own: -duplicateProject {} <new name>",

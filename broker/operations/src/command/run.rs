@@ -108,7 +108,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         ..heading
     };
     Executed {
-        reply: heading.reply(call.identity.user.as_deref(), &outcome),
+        reply: heading.reply(call.identity.user_name(), &outcome),
         is_silent: outcome.as_ref().is_ok_and(|done| done.is_silent),
         file: call.file.take().filter(|_| outcome.is_ok()),
         changed_topics: std::mem::take(&mut call.changed_topics),
@@ -131,7 +131,7 @@ fn run_unknown(broker: &Broker, job: &Job, text: &CommandText<'_>, heading: Head
 fn tell(job: &Job, verb: &Verb, success: bool) {
     let CommandCaller { tenant, identity, .. } = &job.caller;
     let (tenant, verb_name) = (&*tenant.name, verb.name);
-    let (client_id, user) = (&*identity.client_id, identity.user.as_deref().unwrap_or(""));
+    let (client_id, user) = (&*identity.client_id, identity.user_name().unwrap_or(""));
     let definition = job.caller.definition();
     let only_looks = matches!(verb.effect, Effect::Reads | Effect::TellsWhatIsStored);
     if success && only_looks {
@@ -175,7 +175,7 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
 fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) -> Executed {
     broker.core.counters.commands_refused.add(1);
     Executed {
-        reply: heading.reply(job.caller.identity.user.as_deref(), &Err(refusal)),
+        reply: heading.reply(job.caller.identity.user_name(), &Err(refusal)),
         changed_topics: Vec::new(),
         file: None,
         is_silent: false,
@@ -237,7 +237,7 @@ struct AuditEntry<'a> {
 /// Kind of the record of a command: administrators' commands have one of their own. Changes of
 /// others must not push those out, nor what they ask for in vain, or only look at, the former.
 fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
-    let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
+    let account = tenant.users.account_of(identity);
     match (account.is_some_and(|account| account.is_admin()), has_changed) {
         (true, _) => Kind::Administration,
         (false, true) => Kind::Changes,
@@ -253,15 +253,15 @@ fn note(core: &Core, job: &Job, entry: AuditEntry<'_>) {
         None => (Some(&*identity.client_id), Some(&*endpoint), None),
         Some(definition) => (None, None, Some(definition)),
     };
-    let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
-    let counts_for = match (&account, &identity.user) {
+    let account = tenant.users.account_of(identity);
+    let counts_for = match (&account, identity.user()) {
         (Some(account), _) => account.counts_for.as_deref(),
         // The user has removed their own account.
         (None, Some(_)) => Some(""),
         (None, None) => None,
     };
     let record = Record {
-        user: identity.user.as_deref(),
+        user: identity.user_name(),
         counts_for: counts_for.filter(|_| entry.has_changed),
         client_id,
         endpoint,
@@ -336,7 +336,7 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         Code::NotAvailable,
         "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
     );
-    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
+    let reply = heading.reply(identity.user_name(), &Err(refusal));
     publish_reply(turn, tenant, &reply, &Asker::new(identity, Some(client.session_id)), 0);
 }
 
@@ -384,5 +384,5 @@ fn refused_at_once(
         request_id: text.and_then(|text| text.request_id),
         entity: None,
     };
-    heading.reply(identity.user.as_deref(), &Err(refusal(verb)))
+    heading.reply(identity.user_name(), &Err(refusal(verb)))
 }

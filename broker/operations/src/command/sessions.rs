@@ -156,9 +156,8 @@ fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
     let (client_id, user) = (call.text("client id").to_owned(), call.values.get("user"));
     let all = call.tenant.all_sessions();
     let with_id = all.into_iter().filter(|client| *client.client_id == *client_id);
-    let is_of = |client: &Client| {
-        user.is_none_or(|user| client.identity().user.as_deref().unwrap_or_default() == user)
-    };
+    let is_of =
+        |client: &Client| user.is_none_or(|user| client.identity().user_name().unwrap_or_default() == user);
     let found: Vec<Arc<Client>> = with_id.filter(|client| is_of(client)).collect();
     if found.is_empty() {
         return Err(Refusal::not_found(format!("Session of client '{client_id}' not found.")));

@@ -119,6 +119,8 @@ fn add_account(call: &mut Call<'_>, user: &str, credential: Credential) -> Resul
     accounts::put(&mut batch, call.tenant.id, &account, call.core.clock.wall_ms());
     call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, user);
     let stored = call.commit(batch);
+    // A user from outside of this name is somebody else, whose sessions end.
+    this_turn::with(|turn| session_end::end_of_external_user(call.tenant, user, turn));
     accounts_changed(call);
     stored?;
     Ok(Done::new(format!("User {user} added successfully!")))
@@ -127,7 +129,7 @@ fn add_account(call: &mut Call<'_>, user: &str, credential: Credential) -> Resul
 /// Maker of a new account, for whom it counts; `None` where that is an administrator, as it counts
 /// for itself then.
 fn maker(call: &Call<'_>) -> Option<Arc<Account>> {
-    call.tenant.users.account(call.identity.user.as_deref()?).filter(|maker| !maker.is_admin())
+    call.tenant.users.account_of(call.identity).filter(|maker| !maker.is_admin())
 }
 
 /// AccountRoom for what the asker adds to users.
@@ -268,7 +270,8 @@ impl NamedByRules for Named<'_> {
 /// Whether a command sets the user's own password, which they may always do. It needs no
 /// CommandCall.
 pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
-    let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
+    let user = identity.user_name().filter(|_| identity.principal.member().is_none());
+    let Some(user) = user.filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
         return false;
     };
     let Ok(text) = std::str::from_utf8(payload).map(CommandText::new) else { return false };

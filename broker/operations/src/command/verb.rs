@@ -262,6 +262,10 @@ impl<'a> Call<'a> {
                 || is_own_password(self.identity, &self.job.payload)
         };
         let is_current = self.tenant.users.is_current(self.identity);
+        if self.identity.principal.member().is_some() {
+            let words = "Commands need an account of the broker, which this user does not have.";
+            return Err(Refusal::new(Code::PermissionDenied, words));
+        }
         if !(is_current && may_call()) {
             return Err(Refusal::permission_denied(self.verb.name));
         }

@@ -22,8 +22,8 @@ pub(crate) fn note_state(turn: &mut Turn, client: &Client, topic: &str, payload:
         _ => return,
     };
     let bridges = &tenant.managed().bridges;
-    if let Some(owner) = bridges.user_of(topic).filter(|owner| Some(owner) != client.user.as_ref()) {
-        let key = SessionKey { client_id: &client.client_id, user: Some(&owner) };
+    if let Some(owner) = bridges.user_of(topic).filter(|owner| Some(owner) != client.user()) {
+        let key = SessionKey { client_id: &client.client_id, user: Some(&owner), member: None };
         if tenant.sessions.lock().get(key).is_some() {
             return;
         }

@@ -115,16 +115,25 @@ fn rows(
 fn client_json(client: &Client) -> Option<Value> {
     let state = client.state.lock();
     let link = state.link.as_ref()?;
-    Some(json!({
+    let row = json!({
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "endpoint": link.connection.peer().to_string(),
         "protocol": protocol(link.version),
         "connectedAt": utc_text(state.connected_at_ms),
         "keepAlive": state.keep_alive_seconds,
         "cleanSession": state.clean_start,
         "subscriptions": state.subscriptions.len(),
-    }))
+    });
+    Some(with_login_module(row, client))
+}
+
+/// The row with the login module that vouches for the user; as it is for an account.
+fn with_login_module(mut row: Value, client: &Client) -> Value {
+    if let Some(member) = client.member() {
+        row["loginModule"] = (&**member).into();
+    }
+    row
 }
 
 /// Row of a Client with what came of it and went to it on this connection.
@@ -143,23 +152,24 @@ fn counted_client_json(client: &Client) -> Option<Value> {
 fn session_json(client: &Client) -> Value {
     let state = client.state.lock();
     let counts = state.session.counts();
-    json!({
+    let row = json!({
         "clientId": &*client.client_id,
-        "username": client.user.as_deref(),
+        "username": client.user_name(),
         "connected": state.link.is_some(),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
         "queued": counts.queued,
         "inflight": counts.inflight,
-    })
+    });
+    with_login_module(row, client)
 }
 
 /// Details of a session for an administrator: its owner, and what it takes.
 fn whole_session_json(client: &Client, clock: &dyn Clock) -> Value {
     let state = client.state.lock();
     let counts = state.session.counts();
-    json!({
+    let row = json!({
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "connected": state.link.is_some(),
         "disconnectedAt": state.left_at.get().map(|at| utc_text(clock.wall_of(at.as_millis()))),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
@@ -167,7 +177,8 @@ fn whole_session_json(client: &Client, clock: &dyn Clock) -> Value {
         "subscriptionBytes": state.subscriptions.bytes(),
         "queued": counts.queued,
         "inflight": counts.inflight,
-    })
+    });
+    with_login_module(row, client)
 }
 
 /// Page of `-listConnections`: connections of Clients, by number.
@@ -189,16 +200,17 @@ fn connection_json(client: &Client) -> Option<Value> {
     let state = client.state.lock();
     let link = state.link.as_ref()?;
     let connection = &link.connection;
-    Some(json!({
+    let row = json!({
         "connection": connection.number,
         "listener": connection.listener.name,
         "endpoint": connection.peer().to_string(),
         "clientId": &*client.client_id,
-        "username": state.identity.user.as_deref(),
+        "username": state.identity.user_name(),
         "connectedAt": utc_text(state.connected_at_ms),
         "waitingBytes": link.waiting_bytes(),
         "partialBytes": connection.transport.held_bytes(),
-    }))
+    });
+    Some(with_login_module(row, client))
 }
 
 fn protocol(version: ProtocolVersion) -> &'static str {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_auth::LoginWait;
+use lotmq_auth::{LoginWait, MemberCounts, MemberFigures};
 use lotmq_core::Core;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
@@ -114,6 +114,7 @@ pub fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value
         "loginWaits": login_waits(&broker.core, tenant),
         "denials": denials(tenant),
         "refusedLogins": refused_logins(tenant),
+        "loginModules": login_modules(broker),
         "lockedSecrets": tenant.programs().variables.locked_secrets(),
         "errors": errors(tenant),
         "warnings": told,
@@ -189,6 +190,23 @@ fn refused_logins(tenant: &Tenant) -> Value {
         })
     });
     json!({ "count": count, "last": last })
+}
+
+/// Counters of the login modules since the start, over all listeners and tenants.
+fn login_modules(broker: &Broker) -> Vec<Value> {
+    let row = |(name, figures): (&Arc<str>, &Arc<MemberFigures>)| {
+        let MemberCounts { asked, allowed, denied, continued, failed } = figures.counts();
+        json!({
+            "name": &**name,
+            "asked": asked,
+            "allowed": allowed,
+            "denied": denied,
+            "continued": continued,
+            "failed": failed,
+            "lastError": figures.last_error(),
+        })
+    };
+    broker.login_members.figures().map(row).collect()
 }
 
 /// Rate with two digits behind the point.

@@ -27,7 +27,7 @@ pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>) {
         let payload = json!({
             "event": "queue_full",
             "clientId": &*client.client_id,
-            "username": client.user.as_deref(),
+            "username": client.user_name(),
             "dropped": dropped,
             "timestamp": utc_text(turn.wall_ms()),
         });

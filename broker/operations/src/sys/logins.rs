@@ -17,13 +17,13 @@ const TOPIC: &str = "$SYS/Coreflux/Comms/Logins";
 
 /// Publishes that a Client was accepted.
 pub(crate) fn connected(turn: &mut Turn, client: &Client, connection: &Connection) {
-    let user = client.identity().user.clone();
+    let user = client.identity().user().cloned();
     event(turn, &client.tenant, Event::new("connect", 0), &client.client_id, user.as_deref(), connection);
 }
 
 /// Publishes that a Client's connection has ended. The result is 0 when it sent DISCONNECT, else 1.
 pub(crate) fn disconnected(turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
-    let user = client.identity().user.clone();
+    let user = client.identity().user().cloned();
     let result = u8::from(!reason.discards_will());
     event(
         turn,

@@ -390,7 +390,7 @@ fn end_stale_sessions(broker: &Broker, tenant: &Tenant) -> bool {
             continue;
         }
         info!(target: "client", client_id = &*client.client_id, "session closed, its account has changed");
-        let is_there = state.identity.user.as_ref().is_some_and(|user| tenant.users.account(user).is_some());
+        let is_there = tenant.users.account_of(&state.identity).is_some();
         let reason = if is_there { CloseReason::PasswordChanged } else { CloseReason::Administrative };
         link.connection.request_close(reason);
     }

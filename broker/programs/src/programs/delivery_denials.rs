@@ -35,9 +35,9 @@ impl DeliveryDenials {
     /// somebody hears of it.
     pub(crate) fn tell(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
         let question = Question::subscribe(identity, topic);
-        let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*identity.client_id);
+        let (user, client_id) = (identity.user_name().unwrap_or_default(), &*identity.client_id);
         let by = || tenant.permissions.denier(&question).map(|by| by.to_string()).unwrap_or_default();
-        match self.count(identity.user.as_ref()) {
+        match self.count(identity.user()) {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
             }

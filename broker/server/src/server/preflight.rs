@@ -10,7 +10,7 @@ use std::path::Path;
 
 use lotmq_config::{Carrier, Config, ListenerPlan, ValueOrigin};
 
-use super::{HEALTH, StartError, unusable};
+use super::{HEALTH, StartError, tokens, unusable};
 use lotmq_net::certificates::{CertificateError, ListenerTls};
 use lotmq_net::listening_socket;
 use lotmq_process::clock::wall_ms;
@@ -27,8 +27,8 @@ pub struct RefusedAtStart {
 /// Key in messages about the end of a certificate: all listeners have the same one.
 const CERTIFICATE: &str = "tls.certificate";
 
-/// All that is wrong with what `config` names: each file of certificates once, then each port that
-/// two listeners want.
+/// All that is wrong with what `config` names: each file of certificates once, then files with keys
+/// of tokens, then each port that two listeners want.
 #[must_use]
 pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
     let mut refused: Vec<RefusedAtStart> = Vec::new();
@@ -44,6 +44,8 @@ pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
         let reason = format!("the certificate was good until {until} and has expired; clients refuse it");
         refused.push(RefusedAtStart { key: CERTIFICATE.to_owned(), reason });
     }
+    let of_tokens = tokens::refused(config);
+    refused.extend(of_tokens.map(|(key, reason)| RefusedAtStart { key: key.to_owned(), reason }));
     refused.extend(twice(config));
     refused
 }
@@ -107,11 +109,12 @@ pub(super) fn certificates(
 /// is not opened.
 ///
 /// # Errors
-/// [`StartError::Certificate`], [`StartError::PortTwice`].
+/// [`StartError::Certificate`], [`StartError::Tokens`], [`StartError::PortTwice`].
 pub(super) fn check(config: &Config) -> Result<(), StartError> {
     for plan in &config.listeners() {
         certificates(config, plan).map_err(|error| unusable(plan, &error))?;
     }
+    tokens::check(config)?;
     port_given_twice(config).map_or(Ok(()), |told| Err(StartError::PortTwice(told)))
 }
 
@@ -185,6 +188,8 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
             "tls.key"
         } else if config.tls.client_ca.as_deref() == Some(path) {
             "tls.client_ca"
+        } else if config.tls.client_crl.as_deref() == Some(path) {
+            "tls.client_crl"
         } else {
             "tls.certificate"
         }
@@ -194,7 +199,8 @@ fn key_of(config: &Config, error: &CertificateError) -> &'static str {
         | CertificateError::TooLarge { path }
         | CertificateError::Pkcs12 { path }
         | CertificateError::NotPem { path, .. }
-        | CertificateError::BadAuthority { path, .. } => of_path(path),
+        | CertificateError::BadAuthority { path, .. }
+        | CertificateError::BadRevocationList { path, .. } => of_path(path),
         CertificateError::KeyMismatch { key, .. } | CertificateError::BadKey { key, .. } => of_path(key),
         CertificateError::NoKey { certificate }
         | CertificateError::OldVersion { certificate }

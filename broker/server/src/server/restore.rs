@@ -180,7 +180,7 @@ mod tests {
             let mut found: Vec<_> = tenant
                 .all_sessions()
                 .iter()
-                .map(|client| (client.user.clone(), client.stored_id()))
+                .map(|client| (client.user().cloned(), client.stored_id()))
                 .collect();
             found.sort();
             assert_eq!(found, [(None, ids[0]), (Some("root".into()), ids[3])]);

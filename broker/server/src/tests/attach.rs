@@ -17,7 +17,7 @@ use lotmq_core::turn::session_row::row;
 use lotmq_process::this_turn;
 
 /// That of a Client without a name.
-const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
+const S: SessionKey<'_> = SessionKey { client_id: "s", user: None, member: None };
 
 fn lasting() -> ConnectOptions {
     ConnectOptions::v5("s").clean_start(false).session_expiry(600)

@@ -54,7 +54,12 @@ fn a_subscription_whose_retained_messages_were_sent_keeps_no_memory_for_them() {
     client.subscribe_to("a/#", QoS::AtMostOnce).unwrap();
     assert_eq!(receive(&mut client), ("a/b".into(), "kept".into()));
     let tenants = running.server.broker.hosting.tenants.all();
-    let known = tenants[0].sessions.lock().get(SessionKey { client_id: "c", user: None }).cloned().unwrap();
+    let known = tenants[0]
+        .sessions
+        .lock()
+        .get(SessionKey { client_id: "c", user: None, member: None })
+        .cloned()
+        .unwrap();
     assert!(known.state.lock().replays.is_empty());
     running.server.stop();
 }

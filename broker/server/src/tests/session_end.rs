@@ -22,7 +22,7 @@ fn lasting(id: &str) -> ConnectOptions {
 }
 
 fn key(client_id: &str) -> SessionKey<'_> {
-    SessionKey { client_id, user: Some(USER) }
+    SessionKey { client_id, user: Some(USER), member: None }
 }
 
 /// A broker with the user and the sessions of these identifiers.

@@ -181,6 +181,7 @@ fn put_session(store: &Store, model: &mut Model, batch: &mut Batch) {
         disconnected_at_ms: None,
         will: None,
         peer: PeerRow::Unknown,
+        principal: None,
     }));
 }
 

@@ -60,7 +60,12 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
         retain: true,
         expires_at_ms: None,
         user: None,
-        client: Some(DelayedClientRow { client_id: "sensor".into(), peer: PeerRow::Unix, protocol_level: 5 }),
+        client: Some(DelayedClientRow {
+            client_id: "sensor".into(),
+            peer: PeerRow::Unix,
+            protocol_level: 5,
+            principal: None,
+        }),
     }));
     batch.push(Op::PutDefinition(&DefinitionRow {
         tenant,

@@ -36,7 +36,12 @@ fn rows() -> Recovered {
     let kept = Bytes::from_static(b"21");
     rows.keeps =
         vec![KeepRow { tenant, topic: "k".into(), payload: kept, kept_at_ms: 5, user: Some("ann".into()) }];
-    let client = DelayedClientRow { client_id: "c".into(), peer: PeerRow::Unknown, protocol_level: 4 };
+    let client = DelayedClientRow {
+        client_id: "c".into(),
+        peer: PeerRow::Unknown,
+        protocol_level: 4,
+        principal: None,
+    };
     rows.delayed = vec![DelayedRow {
         tenant,
         id: MessageId(11),

@@ -127,6 +127,7 @@ fn row(delayed: &DelayedMessage) -> DelayedRow {
                 client_id: identity.client_id.as_ref().into(),
                 peer: peer_row(identity.peer),
                 protocol_level: identity.protocol_version.unwrap_or_default(),
+                principal: identity.principal.to_stored().map(Into::into),
             }),
             DelayedPublisher::Program(_) => None,
         },

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lotmq_auth::Identity;
-use lotmq_definitions::{Caching, Definition};
+use lotmq_definitions::{Caching, Definition, Owner};
 
 use crate::routing::route::Route;
 use crate::tenant::Tenant;
@@ -41,13 +41,16 @@ impl<'a> Asker<'a> {
     fn has(&self, client: &Client) -> bool {
         let identity = client.identity();
         let is_same_session = self.session == Some(client.session_id);
-        let is_same_login = identity.credential_version == self.identity.credential_version;
-        identity.user == self.identity.user && (is_same_session || (identity.user.is_some() && is_same_login))
+        let is_same_login = identity.credential_version() == self.identity.credential_version();
+        identity.is_same_user(self.identity)
+            && (is_same_session || (identity.user().is_some() && is_same_login))
     }
 
     fn owns(&self, definition: &Definition) -> bool {
-        self.identity.user.is_some()
-            && definition.owner().map(|owner| &owner.name) == self.identity.user.as_ref()
+        let is_theirs = |owner: &Owner| {
+            Some(&owner.name) == self.identity.user() && owner.account == self.identity.account()
+        };
+        definition.owner().is_some_and(is_theirs)
     }
 }
 

@@ -123,7 +123,7 @@ pub(super) fn is_own(call: &Call<'_>, module: &Module) -> bool {
 
 /// Whether the caller is an administrator by their account.
 pub(in crate::command) fn is_admin(call: &Call<'_>) -> bool {
-    let account = call.identity.user.as_ref().and_then(|user| call.tenant.users.account(user));
+    let account = call.tenant.users.account_of(call.identity);
     account.is_some_and(|account| account.is_admin())
 }
 

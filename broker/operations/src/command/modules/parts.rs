@@ -185,7 +185,7 @@ pub(crate) fn part_published(
             match &origin {
                 Some(origin) => tell_end(turn, origin, &refused),
                 None => {
-                    let reply = heading(None).reply(identity.user.as_deref(), &refused);
+                    let reply = heading(None).reply(identity.user_name(), &refused);
                     let asker = Asker::new(&identity, Some(client.session_id));
                     publish_reply(turn, &client.tenant, &reply, &asker, 0);
                 }
@@ -295,7 +295,7 @@ fn tell_end(turn: &mut Turn, origin: &UploadOrigin, outcome: &Result<Done, Refus
     let text = std::str::from_utf8(&origin.command).map(CommandText::new).ok();
     let request_id = text.as_ref().and_then(|text| text.request_id);
     let heading = Heading { request_id, ..heading(Some(&origin.module)) };
-    let reply = heading.reply(origin.identity.user.as_deref(), outcome);
+    let reply = heading.reply(origin.identity.user_name(), outcome);
     publish_reply(turn, &origin.tenant, &reply, &Asker::new(&origin.identity, Some(origin.session)), 0);
 }
 

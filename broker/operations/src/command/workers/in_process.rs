@@ -35,17 +35,10 @@ pub fn command(
         let reply = Heading::default().reply(Some(user), &Err(Refusal::new(code, message)));
         CommandReply { code: reply.code, json: reply.whole }
     };
-    let Some(account) = tenant.users.account(user) else {
+    let Some(principal) = tenant.users.principal(user) else {
         return Ok(refused(Code::PermissionDenied, "The user does not exist."));
     };
-    let identity = Arc::new(Identity {
-        user: Some(Arc::clone(&account.name)),
-        account: account.number,
-        credential_version: account.credential_version,
-        client_id: CLIENT_ID.into(),
-        peer: Peer::Unix,
-        protocol_version: None,
-    });
+    let identity = Arc::new(Identity::new(principal, CLIENT_ID.into(), Peer::Unix));
     let (sender, parts) = sync_channel(1);
     let job = Job {
         is_own_password: super::super::is_own_password(&identity, text.as_bytes()),

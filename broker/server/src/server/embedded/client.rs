@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use lotmq_auth::{Denier, Identity, Peer, Question, Scope};
+use lotmq_auth::{AccountReference, Denier, Identity, Peer, Principal, Question, Scope};
 use lotmq_codec::{
     Ack, AckType, Connect, EncodeError, ForwardProperties, PacketId, Properties, ProtocolVersion, Publish,
     PublishHead, QoS, ReasonCode, RetainHandling, ServerPacket, SubscribeFilter, SubscriptionOptions,
@@ -57,14 +57,12 @@ impl ClientIdentity {
 
     /// That rules did not let it connect.
     pub(super) fn denial(&self, tenant: &Tenant) -> Denial {
-        let identity = Identity {
-            user: self.user.as_deref().map(Arc::from),
-            account: 0,
-            credential_version: 0,
-            client_id: Arc::from(&*self.client_id),
-            peer: Peer::Tcp(self.address.unwrap_or(Ipv4Addr::LOCALHOST.into())),
-            protocol_version: Some(VERSION.level()),
-        };
+        let user = self.user.as_deref();
+        let principal = user.map(|user| Principal::of_reference(AccountReference::read(user)));
+        let peer = Peer::Tcp(self.address.unwrap_or(Ipv4Addr::LOCALHOST.into()));
+        let principal = principal.unwrap_or_else(Principal::anonymous);
+        let mut identity = Identity::new(principal, Arc::from(&*self.client_id), peer);
+        identity.protocol_version = Some(VERSION.level());
         let question = Question::operation(&identity, Scope::Connect);
         Denial {
             scope: Scope::Connect.name(),

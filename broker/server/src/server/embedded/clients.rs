@@ -53,6 +53,7 @@ impl Clients {
             limits: config.limits.for_all(),
             reached: broker.core.limits.add("embedded"),
             anonymous: AnonymousLogin::FromEverywhere,
+            login_chain: Arc::default(),
             refusals: Refusals::default(),
         });
         let (broker, open) = (Arc::clone(broker), OpenConnections::new());

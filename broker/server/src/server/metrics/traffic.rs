@@ -36,6 +36,8 @@ pub(super) static TRAFFIC: &[FamilyRow] = families! {
         |it, to| to.histogram(&[], LOGIN_BOUNDS, &it.sums.login);
     Counter "lotmq_logins_refused_total" ["reason"] "Logins refused, by the Reason Code of MQTT 5.0."
         |it, to| by_word(to, it.broker.core.figures.refused_logins.all());
+    Counter "lotmq_login_module_results_total" ["module", "result"] "Logins that a login module decided or passed on, by the result."
+        by_login_module;
     Counter "lotmq_disconnects_total" ["reason"] "Connections that ended, by the reason, as DISCONNECTREASON has it."
         |it, to| by_word(to, it.broker.core.figures.disconnects.all());
     Counter "lotmq_denials_total" ["scope"] "Topics that rules denied, by the scope of the rule."
@@ -65,6 +67,20 @@ fn by_qos(to: &mut Samples<'_>, counts: [u64; 3]) {
 fn by_listener(it: &Reading<'_>, to: &mut Samples<'_>, value: fn(&ListenerSums) -> u64) {
     for (listener, sums) in it.broker.core.figures.by_listener(&it.sums) {
         to.with(&[listener], value(&sums));
+    }
+}
+
+fn by_login_module(it: &Reading<'_>, to: &mut Samples<'_>) {
+    for (module, figures) in it.broker.login_members.figures() {
+        let counts = figures.counts();
+        for (result, count) in [
+            ("allowed", counts.allowed),
+            ("denied", counts.denied),
+            ("continued", counts.continued),
+            ("failed", counts.failed),
+        ] {
+            to.with(&[module, result], count);
+        }
     }
 }
 

@@ -108,7 +108,7 @@ fn bound_owners(holders: &OwnerTotals, bytes_max: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use lotmq_auth::{Identity, Peer};
+    use lotmq_auth::{AccountReference, Identity, Peer, Principal};
 
     use super::*;
     use lotmq_core::shares::{Share, Shares};
@@ -117,10 +117,12 @@ mod tests {
     fn windows_of_who_holds_more_than_his_part_are_bounded() {
         let shares = Arc::new(Shares::default());
         let share = |user: Option<&str>, address: &str| {
-            let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
-            identity.user = user.map(Into::into);
-            identity.account = user.map_or(0, |user| user.bytes().map(u64::from).sum());
-            shares.of(&identity)
+            let account = |name: &str| {
+                let number = name.bytes().map(u64::from).sum();
+                Principal::of_reference(AccountReference { name, number })
+            };
+            let principal = user.map_or_else(Principal::anonymous, account);
+            shares.of(&Identity::new(principal, "c".into(), Peer::Tcp(address.parse().unwrap())))
         };
         let ann = share(Some("ann"), "10.0.0.1");
         let bob = share(Some("bob"), "10.0.0.1");

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{
-    Account, Answer, Ask, Authorization, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, covers,
+    Account, AccountReference, Answer, Ask, Authorization, Decide as _, Identity, Opinion, Peer, Principal,
+    Question, Rule, Scope, covers,
 };
 use lotmq_changes::{Batch, DefinitionRow, Op, TenantId};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
@@ -175,7 +176,7 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
         .collect();
     // Combined decision of the texts, by §10.4.
     let by_text = |question: &Question<'_>| {
-        let account = question.identity.user.as_ref().and_then(|user| tenant.users.account(user));
+        let account = tenant.users.account_of(question.identity);
         for priority in [10, 20] {
             let asked = rules.iter().filter(|rule| {
                 let facts = rule.facts.as_ref().unwrap();
@@ -209,10 +210,11 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
     let asked_by_rules = [Scope::Connect, Scope::Publish, Scope::Subscribe];
     for who in WHO {
         let address = if who == "anon-remote" { "10.0.0.7" } else { "127.0.0.1" };
-        let mut identity = Identity::anonymous("c1".into(), Peer::Tcp(address.parse().unwrap()));
-        if !who.starts_with("anon") {
-            identity.user = Some(who.into());
-        }
+        let principal = match who.starts_with("anon") {
+            true => Principal::anonymous(),
+            false => Principal::of_reference(AccountReference::read(who)),
+        };
+        let identity = Identity::new(principal, "c1".into(), Peer::Tcp(address.parse().unwrap()));
         let operations = Scope::ALL.iter().filter(|scope| {
             !asked_by_rules.contains(scope) && !matches!(scope, Scope::SubscribeSys | Scope::PublishSys)
         });

@@ -1,0 +1,77 @@
+//! Figures of a member of the login chain, for operators.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+/// Counters of one member since the start, over all listeners.
+#[derive(Debug, Default)]
+pub struct MemberFigures {
+    asked: AtomicU64,
+    allowed: AtomicU64,
+    denied: AtomicU64,
+    continued: AtomicU64,
+    failed: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+/// Values of the counters at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberCounts {
+    /// Logins about which the member was asked.
+    pub asked: u64,
+    /// Logins that it allowed.
+    pub allowed: u64,
+    /// Logins that it denied.
+    pub denied: u64,
+    /// Logins that it left to the next member.
+    pub continued: u64,
+    /// Logins about which it could not decide, which were refused.
+    pub failed: u64,
+}
+
+/// Result of a login as figures count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Allowed,
+    Denied,
+    Continued,
+    Failed,
+}
+
+impl MemberFigures {
+    /// The counters now.
+    pub fn counts(&self) -> MemberCounts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        MemberCounts {
+            asked: load(&self.asked),
+            allowed: load(&self.allowed),
+            denied: load(&self.denied),
+            continued: load(&self.continued),
+            failed: load(&self.failed),
+        }
+    }
+
+    /// Reason of the last failure; `None` if there was none.
+    pub fn last_error(&self) -> Option<String> {
+        self.last_error.lock().clone()
+    }
+
+    pub(crate) fn count_asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self, result: Counted) {
+        let counter = match result {
+            Counted::Allowed => &self.allowed,
+            Counted::Denied => &self.denied,
+            Counted::Continued => &self.continued,
+            Counted::Failed => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_error(&self, reason: &str) {
+        *self.last_error.lock() = Some(reason.to_owned());
+    }
+}

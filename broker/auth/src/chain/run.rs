@@ -1,0 +1,283 @@
+//! A run of the login chain, on a login thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::figures::{Counted, MemberFigures};
+use super::{BUILT_IN_MEMBER, ChainMember, LoginChain};
+use crate::ROOT;
+use crate::attempts::Judgement;
+use crate::directory::Directory;
+use crate::login::{AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin};
+use crate::member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
+use crate::peer::Peer;
+use crate::principal::{ClaimRefusal, Claims};
+
+/// Client certificate of a listener that takes users from certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certificate<'a> {
+    /// It names this user.
+    Of(&'a str),
+    /// It names no user.
+    OfNobody,
+}
+
+/// A login for a chain: the facts of the CONNECT, and of the place where it came in.
+#[derive(Debug, Clone)]
+pub struct ChainLogin<'a> {
+    /// Facts of the CONNECT.
+    pub request: LoginRequest<'a>,
+    /// Certificate of the Client; `None` if it decides nothing.
+    pub certificate: Option<Certificate<'a>>,
+    /// Name of the tenant.
+    pub tenant: &'a str,
+    /// Whether that is the default tenant, whose `root` is the operator.
+    pub is_default_tenant: bool,
+    /// Name of the listener.
+    pub listener: &'a str,
+    /// The time in milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+impl ChainLogin<'_> {
+    pub(super) fn is_root_of_default(&self) -> bool {
+        self.is_default_tenant && self.request.user_name == Some(ROOT)
+    }
+}
+
+/// A login that waits for its chain. The password is in the [`PendingLogin`] around it.
+pub(crate) struct PendingChain {
+    chain: Arc<LoginChain>,
+    user_name: Option<Box<str>>,
+    has_password: bool,
+    client_id: Arc<str>,
+    peer: Peer,
+    anonymous: AnonymousLogin,
+    /// User of the certificate; the inner `None` if it names nobody.
+    certificate: Option<Option<Box<str>>>,
+    tenant: Box<str>,
+    listener: Box<str>,
+    wall_ms: u64,
+    came_ms: u64,
+}
+
+/// Asks the local user store, whose figures are these.
+pub(super) fn ask_user_store(
+    users: &Directory,
+    request: &LoginRequest<'_>,
+    certificate: Option<Certificate<'_>>,
+    member: Option<&ChainMember>,
+) -> LoginStep {
+    let step = match certificate {
+        None => users.begin_login(request),
+        Some(Certificate::Of(name)) => users.certified_login(Some(name), request),
+        Some(Certificate::OfNobody) => users.certified_login(None, request),
+    };
+    let Some(member) = member else { return step };
+    member.figures.count_asked();
+    counted(step, &member.figures)
+}
+
+/// Counts a decision; one that waits for a hash is counted when it is there.
+fn counted(step: LoginStep, figures: &Arc<MemberFigures>) -> LoginStep {
+    match step {
+        LoginStep::Admitted(_) => figures.count(Counted::Allowed),
+        LoginStep::Refused(_) => figures.count(Counted::Denied),
+        LoginStep::Verify(pending) => {
+            return LoginStep::Verify(PendingLogin { figures: Some(Arc::clone(figures)), ..pending });
+        }
+    }
+    step
+}
+
+/// Answer of a member that does not decide: the next one is asked. The user store has a reason of
+/// its own for a last refusal.
+struct PassedOn(Option<LoginRefusal>);
+
+impl Directory {
+    /// First step of a login that a chain decides: it waits for a login thread, unless failed logins
+    /// of the user from there have to wait.
+    pub(super) fn begin_chain(&self, chain: &Arc<LoginChain>, login: ChainLogin<'_>) -> LoginStep {
+        let ChainLogin { request, certificate, tenant, listener, wall_ms, .. } = login;
+        let user_name = request.user_name.filter(|name| !name.is_empty());
+        // A token may come without a user name. Devices behind one address do not share their
+        // failures then.
+        let named = user_name.map_or_else(|| format!("\0{}", request.client_id), str::to_owned);
+        let attempt = self.attempt(&request, &named);
+        if matches!(self.judge(attempt, request.now_ms), Judgement::Wait) {
+            return LoginStep::Refused(LoginRefusal::TooManyFailures);
+        }
+        let certificate = certificate.map(|certificate| match certificate {
+            Certificate::Of(name) => Some(name.into()),
+            Certificate::OfNobody => None,
+        });
+        let pending = PendingChain {
+            chain: Arc::clone(chain),
+            user_name: user_name.map(Into::into),
+            has_password: request.password.is_some(),
+            client_id: Arc::clone(&request.client_id),
+            peer: request.peer,
+            anonymous: request.anonymous,
+            certificate,
+            tenant: tenant.into(),
+            listener: listener.into(),
+            wall_ms,
+            came_ms: request.now_ms,
+        };
+        let (is_known, is_familiar) = self.knows_place(user_name, &request);
+        LoginStep::Verify(PendingLogin {
+            chain: Some(Box::new(pending)),
+            is_known,
+            is_familiar,
+            ..PendingLogin::of_nobody(self.decoy(), attempt, &request, request.password.unwrap_or_default())
+        })
+    }
+
+    /// Runs the chain of a login that has waited for its turn.
+    pub(crate) fn run_chain(&self, pending: PendingLogin, chain: &PendingChain, now_ms: u64) -> LoginStep {
+        let password = &pending.password;
+        let mut last = None;
+        for (number, member) in chain.chain.members.iter().enumerate() {
+            let is_last = number + 1 == chain.chain.members.len();
+            member.figures.count_asked();
+            let said = match &member.member {
+                None => self.ask_built_in(chain, password, (is_last, now_ms), &member.figures),
+                Some(asked) => self.ask_member(chain, password, (member, &**asked), now_ms),
+            };
+            match said {
+                Err(PassedOn(refusal)) => {
+                    member.figures.count(Counted::Continued);
+                    last = refusal.or(last);
+                }
+                Ok(LoginStep::Admitted(identity)) => {
+                    self.proved(&identity, pending.attempt);
+                    return LoginStep::Admitted(identity);
+                }
+                Ok(LoginStep::Refused(refusal)) if member.member.is_some() => {
+                    if refusal != LoginRefusal::CheckFailed {
+                        self.failed(pending.attempt, now_ms);
+                    }
+                    return LoginStep::Refused(refusal);
+                }
+                Ok(step) => return step,
+            }
+        }
+        self.failed(pending.attempt, now_ms);
+        LoginStep::Refused(last.unwrap_or(LoginRefusal::BadCredentials))
+    }
+
+    /// Asks the user store. It leaves users whom it does not know to the next member, after the
+    /// time that a password takes.
+    fn ask_built_in(
+        &self,
+        chain: &PendingChain,
+        password: &Zeroizing<Vec<u8>>,
+        (is_last, now_ms): (bool, u64),
+        figures: &Arc<MemberFigures>,
+    ) -> Result<LoginStep, PassedOn> {
+        let request = chain.request(password, now_ms);
+        let certificate = chain.certificate.as_ref().map(|name| match name {
+            Some(name) => Certificate::Of(name),
+            None => Certificate::OfNobody,
+        });
+        let step = ask_user_store(self, &request, certificate, None);
+        match step {
+            LoginStep::Refused(
+                refusal @ (LoginRefusal::AnonymousNotAllowed | LoginRefusal::CertificateOfNobody),
+            ) => Err(PassedOn(Some(refusal))),
+            LoginStep::Verify(unknown) if !unknown.is_known && !is_last => {
+                drop(unknown.verify());
+                Err(PassedOn(None))
+            }
+            LoginStep::Verify(known) => Ok(counted(self.check_login(known, now_ms), figures)),
+            LoginStep::Admitted(_) | LoginStep::Refused(_) => Ok(counted(step, figures)),
+        }
+    }
+
+    /// Asks another member.
+    fn ask_member(
+        &self,
+        chain: &PendingChain,
+        password: &Zeroizing<Vec<u8>>,
+        (member, asked): (&ChainMember, &dyn LoginMember),
+        now_ms: u64,
+    ) -> Result<LoginStep, PassedOn> {
+        let login = MemberLogin {
+            tenant: &chain.tenant,
+            listener: &chain.listener,
+            user_name: chain.user_name.as_deref(),
+            password: chain.has_password.then_some(password),
+            client_id: &chain.client_id,
+            peer: chain.peer,
+            certificate_user: chain.certificate.as_ref().and_then(Option::as_deref),
+            now_ms: chain.wall_ms + now_ms.saturating_sub(chain.came_ms),
+        };
+        let answer = catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login)));
+        let (counted, refusal) = match answer {
+            Ok(MemberAnswer::Continue) => return Err(PassedOn(None)),
+            Ok(MemberAnswer::Allow(claims)) => match self.vouched_identity(member, chain, claims) {
+                Ok(identity) => {
+                    member.figures.count(Counted::Allowed);
+                    return Ok(LoginStep::Admitted(identity));
+                }
+                Err(refused) => {
+                    member.note(chain, "its answer is refused", &refused.to_string());
+                    (Counted::Denied, LoginRefusal::NameNotAllowed)
+                }
+            },
+            Ok(MemberAnswer::Deny(MemberDenial { reason, refusal })) => {
+                tracing::info!(target: "login", member = &*member.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login denied by a member of the chain");
+                (Counted::Denied, refusal)
+            }
+            Ok(MemberAnswer::Fail(reason)) => {
+                member.note(chain, "it failed", &reason);
+                (Counted::Failed, LoginRefusal::CheckFailed)
+            }
+            Err(_) => {
+                member.note(chain, "it failed", "it panicked");
+                (Counted::Failed, LoginRefusal::CheckFailed)
+            }
+        };
+        member.figures.count(counted);
+        Ok(LoginStep::Refused(refusal))
+    }
+
+    /// Identity of a user for whom a member vouches.
+    fn vouched_identity(
+        &self,
+        member: &ChainMember,
+        chain: &PendingChain,
+        claims: Claims,
+    ) -> Result<Identity, ClaimRefusal> {
+        let (principal, dropped) = self.vouched(&member.name, claims)?;
+        if !dropped.is_empty() {
+            let (user, dropped) = (principal.name().map(|name| &**name), dropped.join(", "));
+            tracing::warn!(target: "login", member = &*member.name, user, dropped, "a member of the login chain gives no rights of administrators; these groups and properties are left out");
+        }
+        Ok(Identity::new(principal, Arc::clone(&chain.client_id), chain.peer))
+    }
+}
+
+impl ChainMember {
+    /// Keeps the reason of a refused answer or a failure for operators, and logs it.
+    fn note(&self, chain: &PendingChain, what: &str, reason: &str) {
+        debug_assert_ne!(&*self.name, BUILT_IN_MEMBER, "the user store does not fail");
+        self.figures.note_error(reason);
+        tracing::warn!(target: "login", member = &*self.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login refused because of a member of the chain: {what}");
+    }
+}
+
+impl PendingChain {
+    fn request<'a>(&'a self, password: &'a [u8], now_ms: u64) -> LoginRequest<'a> {
+        LoginRequest {
+            user_name: self.user_name.as_deref(),
+            password: self.has_password.then_some(password),
+            client_id: Arc::clone(&self.client_id),
+            peer: self.peer,
+            anonymous: self.anonymous,
+            now_ms,
+        }
+    }
+}

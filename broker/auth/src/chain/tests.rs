@@ -1,0 +1,216 @@
+//! Chains of members that are closures, and of the local user store.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::login::{AnonymousLogin, LoginRefusal, LoginRequest};
+use crate::member::{MemberAnswer, MemberDenial, MemberLogin};
+use crate::password::tests::cheap_credential;
+use crate::peer::Peer;
+use crate::{Claims, DirectoryOptions, Identity, PasswordCost, ROOT};
+
+struct Answers<F>(&'static str, F);
+
+impl<F: Fn(&MemberLogin<'_>) -> MemberAnswer + Send + Sync> LoginMember for Answers<F> {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn authenticate(&self, login: &MemberLogin<'_>) -> MemberAnswer {
+        (self.1)(login)
+    }
+}
+
+fn member(
+    name: &'static str,
+    answer: impl Fn(&MemberLogin<'_>) -> MemberAnswer + Send + Sync + 'static,
+) -> Arc<dyn LoginMember> {
+    Arc::new(Answers(name, answer))
+}
+
+fn allow(user: &str) -> MemberAnswer {
+    MemberAnswer::Allow(Claims { user: user.to_owned(), ..Claims::default() })
+}
+
+/// Takes passwords that begin with `token:` and a user name.
+fn tokens() -> Arc<dyn LoginMember> {
+    member("token", |login| {
+        let token = login.password.and_then(|password| password.strip_prefix(b"token:"));
+        let refusal = LoginRefusal::BadCredentials;
+        match token {
+            None => MemberAnswer::Continue,
+            Some(b"bad") => MemberAnswer::Deny(MemberDenial { reason: "signature".to_owned(), refusal }),
+            Some(b"outage") => MemberAnswer::Fail("no keys".to_owned()),
+            Some(b"panic") => panic!("on purpose"),
+            Some(user) => allow(std::str::from_utf8(user).unwrap()),
+        }
+    })
+}
+
+fn users() -> Directory {
+    let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+    let users = Directory::new(options).unwrap();
+    users.create_root(cheap_credential("secret-root")).unwrap();
+    users.add_user("bob", cheap_credential("pw")).unwrap();
+    users
+}
+
+fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogin<'a> {
+    ChainLogin {
+        request: LoginRequest {
+            user_name,
+            password: password.map(str::as_bytes),
+            client_id: "c1".into(),
+            peer: Peer::Tcp([10, 0, 0, 7].into()),
+            anonymous: AnonymousLogin::default(),
+            now_ms: 0,
+        },
+        certificate: None,
+        tenant: "default",
+        is_default_tenant: true,
+        listener: "mqtt",
+        wall_ms: 1_000,
+    }
+}
+
+/// Runs all steps of a login.
+fn outcome(
+    users: &Directory,
+    chain: &Arc<LoginChain>,
+    login: ChainLogin<'_>,
+) -> Result<Identity, LoginRefusal> {
+    let step = match chain.begin(users, login) {
+        LoginStep::Verify(pending) => users.check_login(pending, 0),
+        decided @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => decided,
+    };
+    match step {
+        LoginStep::Admitted(identity) => Ok(identity),
+        LoginStep::Refused(refusal) => Err(refusal),
+        LoginStep::Verify(pending) => users.finish_login(pending.verify(), 0),
+    }
+}
+
+fn name_and_member(
+    outcome: Result<Identity, LoginRefusal>,
+) -> Result<(String, Option<String>), LoginRefusal> {
+    let text = |name: &Arc<str>| name.to_string();
+    outcome.map(|it| (it.user().map(text).unwrap_or_default(), it.principal.member().map(text)))
+}
+
+#[test]
+fn first_member_that_does_not_continue_decides() {
+    let members = LoginMembers::new([tokens()]);
+    let of_token = |user: &str| Ok((user.to_owned(), Some("token".to_owned())));
+    let of_account = |user: &str| Ok((user.to_owned(), None));
+    let bad = Err(LoginRefusal::BadCredentials);
+    for names in [["token", "builtin"], ["builtin", "token"]] {
+        let chain = Arc::new(members.chain(&names).unwrap());
+        for (user, password, expected) in [
+            (Some("any"), "token:ann", of_token("ann")),
+            (None, "token:ann", of_token("ann")),
+            (Some("bob"), "pw", of_account("bob")),
+            (Some("bob"), "wrong", bad.clone()),
+            (Some("any"), "wrong", bad.clone()),
+            (Some("any"), "token:bad", bad.clone()),
+        ] {
+            let users = users();
+            let found = name_and_member(outcome(&users, &chain, login(user, Some(password))));
+            assert_eq!(found, expected, "{names:?} {user:?} {password}");
+        }
+    }
+}
+
+#[test]
+fn member_that_fails_or_panics_denies_and_is_counted() {
+    let members = LoginMembers::new([tokens()]);
+    let chain = Arc::new(members.chain(&["token", "builtin"]).unwrap());
+    let users = users();
+    for password in ["token:outage", "token:panic"] {
+        let found = outcome(&users, &chain, login(Some("bob"), Some(password)));
+        assert_eq!(found, Err(LoginRefusal::CheckFailed), "{password}");
+    }
+    assert!(outcome(&users, &chain, login(Some("bob"), Some("pw"))).is_ok());
+    assert!(outcome(&users, &chain, login(None, Some("token:ann"))).is_ok());
+    let figures = |name: &str| {
+        let (_, figures) = members.figures().find(|(known, _)| &***known == name).unwrap();
+        (figures.counts(), figures.last_error())
+    };
+    let counts = MemberCounts { asked: 4, allowed: 1, denied: 0, continued: 1, failed: 2 };
+    assert_eq!(figures("token"), (counts, Some("it panicked".to_owned())));
+    let counts = MemberCounts { asked: 1, allowed: 1, denied: 0, continued: 0, failed: 0 };
+    assert_eq!(figures("builtin"), (counts, None));
+}
+
+#[test]
+fn member_that_answers_root_or_the_name_of_an_account_is_refused() {
+    let chain = Arc::new(LoginMembers::new([tokens()]).chain(&["token"]).unwrap());
+    for (user, password) in
+        [("root", "token:root"), ("x", "token:root"), ("x", "token:bob"), ("x", "token:a/b")]
+    {
+        let users = users();
+        let login = ChainLogin { is_default_tenant: false, ..login(Some(user), Some(password)) };
+        assert_eq!(outcome(&users, &chain, login), Err(LoginRefusal::NameNotAllowed), "{user} {password}");
+    }
+}
+
+#[test]
+fn root_of_the_default_tenant_is_asked_of_the_user_store_alone() {
+    let chain = Arc::new(LoginMembers::new([tokens()]).chain(&["token"]).unwrap());
+    let users = users();
+    let root = |password, is_default_tenant| {
+        let login = ChainLogin { is_default_tenant, ..login(Some(ROOT), Some(password)) };
+        outcome(&users, &chain, login).map(|identity| identity.is_root())
+    };
+    assert_eq!(root("secret-root", true), Ok(true));
+    assert_eq!(root("token:ann", true), Err(LoginRefusal::BadCredentials));
+    assert_eq!(root("secret-root", false), Err(LoginRefusal::BadCredentials));
+}
+
+#[test]
+fn login_that_all_members_leave_to_the_next_is_refused() {
+    let members = LoginMembers::new([tokens(), member("none", |_| MemberAnswer::Continue)]);
+    for (names, expected) in [
+        (&["token", "none"][..], LoginRefusal::BadCredentials),
+        (&["token", "builtin"], LoginRefusal::AnonymousNotAllowed),
+    ] {
+        let chain = Arc::new(members.chain(names).unwrap());
+        assert_eq!(outcome(&users(), &chain, login(None, None)), Err(expected), "{names:?}");
+    }
+}
+
+#[test]
+fn certificate_and_token_work_on_one_listener() {
+    let chain = Arc::new(LoginMembers::new([tokens()]).chain(&["token", "builtin"]).unwrap());
+    let users = users();
+    let of = |certificate, password| {
+        let login = ChainLogin { certificate: Some(certificate), ..login(None, password) };
+        name_and_member(outcome(&users, &chain, login))
+    };
+    assert_eq!(of(Certificate::Of("bob"), None), Ok(("bob".to_owned(), None)));
+    let token = Ok(("ann".to_owned(), Some("token".to_owned())));
+    assert_eq!(of(Certificate::OfNobody, Some("token:ann")), token);
+    assert_eq!(of(Certificate::OfNobody, None), Err(LoginRefusal::CertificateOfNobody));
+}
+
+#[test]
+fn bad_tokens_wait_as_bad_passwords_do() {
+    let chain = Arc::new(LoginMembers::new([tokens()]).chain(&["token"]).unwrap());
+    let users = users();
+    let bad = || outcome(&users, &chain, login(Some("ann"), Some("token:bad")));
+    let refusals: BTreeSet<String> = (0..10).map(|_| format!("{:?}", bad().unwrap_err())).collect();
+    assert!(refusals.contains("TooManyFailures"), "{refusals:?}");
+    let outage = |client_id: &str| {
+        let mut login = login(None, Some("token:outage"));
+        login.request.client_id = client_id.into();
+        outcome(&users, &chain, login)
+    };
+    for _ in 0..10 {
+        assert_eq!(outage("c9"), Err(LoginRefusal::CheckFailed), "an outage is no failed login");
+    }
+}
+
+#[test]
+fn unknown_member_is_refused_with_the_names_that_exist() {
+    let refused = LoginMembers::new([tokens()]).chain(&["jwt", "builtin"]).map(|_| ()).unwrap_err();
+    assert_eq!(refused.to_string(), "there is no login module 'jwt'; configured are: builtin, token");
+}
