@@ -1,7 +1,11 @@
 //! Section `[auth]`: who may connect.
 
+use serde_json::Value;
+
 use super::key::section;
-use super::login_modules::LoginModules;
+use super::setting::Setting;
+use crate::value_error::ValueError;
+use crate::web::texts;
 
 section! {
     /// Login rules: anonymous clients, authentication methods and passwords.
@@ -9,9 +13,9 @@ section! {
         /// Whether clients without user name may connect. Until this is set explicitly, `true`
         /// holds for loopback only.
         anonymous: bool = true, json "AnonymousLogin", variable "LOTMQ_ANONYMOUS";
-        /// Login modules that are asked about a login, in this order, until one decides. `builtin` is
-        /// the user store of the broker: accounts, certificates and anonymous clients. A login that
-        /// all modules pass on is refused. `root` always logs in by the user store.
+        /// Login modules that are asked about a login, in this order, until one decides. `builtin`
+        /// is the user store of the broker: accounts, certificates and anonymous clients. A login
+        /// that all modules pass on is refused. `root` always logs in by the user store.
         modules: LoginModules = LoginModules::default();
         /// Whether 5.0 clients may log in by `SCRAM-SHA-256` as Authentication Method, which never
         /// shows the password to the broker. Its verifier is weaker against password guessing than
@@ -42,4 +46,106 @@ pub enum AnonymousLogin {
     LoopbackOnly,
     /// Anywhere.
     Everywhere,
+}
+
+/// Name of the local user store as a login module.
+pub const BUILT_IN_MODULE: &str = "builtin";
+
+/// Login modules of a listener, in the order in which they are asked. At least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginModules(Vec<Box<str>>);
+
+impl LoginModules {
+    /// Modules of these names, in this order.
+    pub fn of<const N: usize>(names: [&str; N]) -> Self {
+        Self(names.map(Box::from).into())
+    }
+
+    /// The names, in order.
+    #[must_use]
+    pub fn names(&self) -> &[Box<str>] {
+        &self.0
+    }
+}
+
+impl Default for LoginModules {
+    fn default() -> Self {
+        Self(vec![BUILT_IN_MODULE.into()])
+    }
+}
+
+impl Setting for LoginModules {
+    const TYPE: &'static str = "names of login modules, each once: one, a list, or text with commas";
+
+    fn parse(value: &Value) -> Result<Self, ValueError> {
+        let wrong = ValueError::WrongType { expected: Self::TYPE };
+        let names = texts(value).filter(|names| !names.is_empty()).ok_or(wrong)?;
+        let mut numbered = names.iter().enumerate();
+        if numbered.any(|(at, name)| names[..at].contains(name) || !is_name(name)) {
+            Err(wrong)
+        } else {
+            Ok(Self(names))
+        }
+    }
+
+    fn show(&self) -> Value {
+        self.0.iter().map(|name| Value::from(&**name)).collect()
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Config, ConfigFile, Sources};
+
+    #[test]
+    fn login_modules_are_names_each_once() {
+        for (value, expected) in [
+            (json!("builtin"), Some(vec!["builtin"])),
+            (json!(["jwt", "builtin"]), Some(vec!["jwt", "builtin"])),
+            (json!("jwt, builtin"), Some(vec!["jwt", "builtin"])),
+            (json!([]), None),
+            (json!(""), None),
+            (json!(["jwt", "jwt"]), None),
+            (json!("JWT"), None),
+            (json!(1), None),
+        ] {
+            let names = LoginModules::parse(&value).ok();
+            let names = names.as_ref().map(|it| it.names().iter().map(|name| &**name).collect::<Vec<_>>());
+            assert_eq!(names, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn module_that_is_not_configured_is_refused_with_the_names_that_are() {
+        for (section, key) in [("auth", "modules"), ("listener.mqtt", "auth_modules")] {
+            let text = format!("[{section}]\n{key} = [\"builtin\", \"ldap\"]\n");
+            let file = Some(ConfigFile { path: "lotmq.toml".into(), text });
+            let refused = Config::load(Sources { file, ..Sources::default() }).unwrap_err();
+            let words =
+                "lists `ldap` (file lotmq.toml:2), which is no login module; configured are `builtin`";
+            assert_eq!(refused.to_string(), format!("`{section}.{key}` {words}"));
+        }
+    }
+
+    #[test]
+    fn listener_has_the_modules_of_auth_unless_it_sets_its_own() {
+        let mut config = Config::default();
+        config.auth.modules = LoginModules::of(["jwt"]);
+        config.listener.mqtt.auth_modules = Some(LoginModules::default());
+        let of = |name: &str, listeners: &[crate::ListenerPlan]| {
+            let plan = listeners.iter().find(|plan| plan.name == name);
+            plan.map(|plan| plan.login_modules.names().to_vec())
+        };
+        let listeners = config.listeners();
+        assert_eq!(of("mqtt", &listeners), Some(vec![BUILT_IN_MODULE.into()]));
+        assert!(of("ws", &listeners).is_none_or(|names| names == ["jwt".into()]));
+    }
 }

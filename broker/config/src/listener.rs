@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::login_modules::LoginModules;
+use super::auth::LoginModules;
 use super::networks::Networks;
 use super::origin::ValueOrigin;
 use super::setting::words;
@@ -40,7 +40,7 @@ macro_rules! listener {
                 /// who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
                 /// Login modules of this listener, in place of those in `auth.modules`.
-                auth_modules: Option<$crate::login_modules::LoginModules> = None;
+                auth_modules: Option<$crate::auth::LoginModules> = None;
                 $($own)*
             }
         }

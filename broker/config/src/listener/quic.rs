@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
+use crate::auth::LoginModules;
 use crate::key::section;
-use crate::login_modules::LoginModules;
 use crate::setting::{BindAddresses, Port};
 
 section! {
