@@ -8,20 +8,17 @@
 //! one is refused. `root` of the default tenant is asked of the user store alone, so that no outage
 //! locks the operator out. Not here: the threads (`logins` of the server).
 
-mod figures;
+mod member;
 mod run;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) use figures::Counted;
-pub use figures::{MemberCounts, MemberFigures};
-pub(crate) use run::PendingChain;
+pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
-use crate::login::LoginStep;
-use crate::member::LoginMember;
+use crate::login::{LoginStep, MemberFigures};
 
 /// Name of the member that is the local user store.
 pub const BUILT_IN_MEMBER: &str = "builtin";
@@ -120,12 +117,12 @@ impl LoginChain {
 
     /// First step of a login: decides at once if the user store alone is asked. Otherwise the chain
     /// runs in [`Directory::check_login`].
-    pub fn begin(self: &Arc<Self>, users: &Directory, login: ChainLogin<'_>) -> LoginStep {
+    pub fn begin(self: &Arc<Self>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
         if self.is_built_in_alone() || login.is_root_of_default() {
             let figures = self.members.iter().find(|member| member.member.is_none());
             return run::ask_user_store(users, &login.request, login.certificate, figures);
         }
-        users.begin_chain(self, login)
+        run::begin(self, users, login)
     }
 }
 

@@ -55,11 +55,9 @@ mod chain;
 mod decide;
 mod directory;
 mod exchange;
-mod grants;
 mod imported;
 pub mod limits;
 mod login;
-mod member;
 mod name;
 mod opinion;
 mod password;
@@ -79,25 +77,26 @@ mod verdicts;
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
 pub use chain::{
-    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMembers, MemberCounts, MemberFigures,
-    UnknownMember,
+    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMember, LoginMembers, MemberAnswer,
+    MemberDenial, MemberLogin, UnknownMember,
 };
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
-pub use grants::{Grant, GrantActions, GrantEffect, GrantList, GrantRefusal};
 pub use imported::ImportedHashError;
 pub use login::{
-    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
-    VerifiedLogin,
+    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, MemberCounts,
+    MemberFigures, PendingLogin, VerifiedLogin,
 };
-pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use peer::{Peer, Source};
-pub use principal::{ClaimRefusal, Claims, Principal, PrincipalSource};
+pub use principal::{
+    ClaimRefusal, Claims, Grant, GrantActions, GrantEffect, GrantList, GrantRefusal, Principal,
+    PrincipalSource,
+};
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use reference::AccountReference;
 pub use rulebook::{Rule, Rulebook};

@@ -1,14 +1,17 @@
 //! Values of the login decision: the contents of a CONNECT, and the possible results. The decision
 //! itself is in `directory`.
 
+mod figures;
+
 use std::sync::Arc;
 
+pub(crate) use figures::MemberResult;
+pub use figures::{MemberCounts, MemberFigures};
 use lotmq_shares::OwnerKey;
 use zeroize::Zeroizing;
 
 use crate::account::Account;
 use crate::attempts::AttemptKey;
-use crate::chain::{MemberFigures, PendingChain};
 use crate::password::{Credential, PasswordCost};
 use crate::peer::{Peer, Source};
 use crate::principal::Principal;
@@ -212,8 +215,14 @@ pub struct LoginWait {
     pub left_ms: u64,
 }
 
-/// A login whose password waits for its Argon2id, or which waits for its chain. Holds the password until it is dropped, then
-/// wipes it.
+/// Decision of a login in place of its password, on a login thread.
+pub(crate) trait DecideLogin: Send {
+    /// Decides the login at this time, in milliseconds of a clock that never goes back.
+    fn decide(self: Box<Self>, pending: PendingLogin, now_ms: u64) -> LoginStep;
+}
+
+/// A login whose password waits for its Argon2id, or which waits for its chain. Holds the password
+/// until it is dropped, then wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
     pub(crate) attempt: AttemptKey,
@@ -229,13 +238,14 @@ pub struct PendingLogin {
     /// Figures in which the outcome counts.
     pub(crate) figures: Option<Arc<MemberFigures>>,
     /// Chain that decides in place of the password.
-    pub(crate) chain: Option<Box<PendingChain>>,
+    pub(crate) chain: Option<Box<dyn DecideLogin>>,
 }
 
 impl PendingLogin {
     /// For a user that exists.
     pub(crate) fn of(
-        (account, principal): (&Account, Arc<Principal>),
+        account: &Account,
+        principal: Arc<Principal>,
         attempt: AttemptKey,
         request: &LoginRequest<'_>,
         password: &[u8],

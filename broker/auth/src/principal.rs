@@ -10,15 +10,18 @@
 //! is in no group `admin`. Its number and its quota key are those of no account. Not here: whether
 //! a principal may still be used ([`Directory::is_current`](crate::Directory::is_current)).
 
+mod grants;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
+pub(crate) use grants::GrantNames;
+pub use grants::{Grant, GrantActions, GrantEffect, GrantList, GrantRefusal};
 use lotmq_shares::{external_account, quota_key};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::account::{Account, Flag};
-use crate::grants::{Grant, GrantActions, GrantList, GrantNames};
 use crate::limits::{CLAIMS_BYTES_MAX, GROUPS_PER_ACCOUNT_MAX, PROPERTIES_PER_ACCOUNT_MAX};
 use crate::name::{NameError, check_group_name, check_user_name};
 use crate::pattern::inner_filter;
@@ -41,7 +44,7 @@ pub enum PrincipalSource {
     Member(Arc<str>),
 }
 
-/// What a member of the login chain says about a user.
+/// Statements of a member of the login chain about a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {
     /// User name, by the rules of [`check_user_name`].
@@ -341,7 +344,6 @@ struct StoredPrincipal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grants::GrantEffect;
     use crate::password::tests::cheap_credential;
 
     fn claims(user: &str) -> Claims {

@@ -26,9 +26,9 @@ use smallvec::SmallVec;
 use crate::account::Account;
 use crate::decide::{Authorization, Decide, Decision, Denier, Question};
 use crate::directory::Directory;
-use crate::grants::{GrantActions, GrantList, GrantNames};
 use crate::opinion::{Ask, Opinion, Validity};
 use crate::pattern::inner_filter;
+use crate::principal::{GrantActions, GrantList, GrantNames};
 use crate::scope::{Scope, is_under_sys};
 use crate::table::PermissionTable;
 use crate::verdicts::Verdicts;
@@ -293,7 +293,7 @@ impl Decide for Rulebook {
     }
 }
 
-/// What the grants of a user say about a question.
+/// Answer of the grants of a user to a question.
 enum Granting {
     /// Nothing: the question is not about a topic.
     Other,

@@ -74,7 +74,7 @@ fn sessions(
             warn!(session = recovered.session.id.0, "session whose user cannot be read ignored");
             continue;
         };
-        restore_session(context, (tenant, principal), recovered, &mut messages);
+        restore_session(context, tenant, principal, recovered, &mut messages);
     }
 }
 
@@ -171,7 +171,8 @@ impl Messages {
 
 fn restore_session(
     context: &TurnContext,
-    (tenant, principal): (&Arc<Tenant>, Arc<Principal>),
+    tenant: &Arc<Tenant>,
+    principal: Arc<Principal>,
     recovered: RecoveredSession,
     messages: &mut Messages,
 ) {

@@ -102,8 +102,8 @@ impl Tenant {
         }
     }
 
-    /// Whether the user is an administrator, who has an account. Administrators may exceed bounds on all users
-    /// together, so that they can log in when these bounds are reached.
+    /// Whether the user is an administrator, who has an account. Administrators may exceed bounds
+    /// on all users together, so that they can log in when these bounds are reached.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
         let has_account = identity.user().is_some() && identity.principal.member().is_none();

@@ -23,7 +23,7 @@ use lotmq_net::shard::Shard;
 /// Time that a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Member `token` of login chains: takes passwords such as `token:ann group=ops allow=a/# until=MS`,
+/// Member `token` of login chains: takes passwords such as `token:ann group=ops allow=a/# until=7`,
 /// and leaves others to the next member.
 struct Tokens;
 

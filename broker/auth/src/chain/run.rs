@@ -3,15 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use super::figures::{Counted, MemberFigures};
+use super::member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 use super::{BUILT_IN_MEMBER, ChainMember, LoginChain};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
-use crate::login::{AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin};
-use crate::member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
+use crate::login::{
+    AnonymousLogin, DecideLogin, Identity, LoginRefusal, LoginRequest, LoginStep, MemberFigures,
+    MemberResult, PendingLogin,
+};
 use crate::peer::Peer;
 use crate::principal::{ClaimRefusal, Claims};
 
@@ -48,7 +48,8 @@ impl ChainLogin<'_> {
 }
 
 /// A login that waits for its chain. The password is in the [`PendingLogin`] around it.
-pub(crate) struct PendingChain {
+struct PendingChain {
+    users: Arc<Directory>,
     chain: Arc<LoginChain>,
     user_name: Option<Box<str>>,
     has_password: bool,
@@ -83,8 +84,8 @@ pub(super) fn ask_user_store(
 /// Counts a decision; one that waits for a hash is counted when it is there.
 fn counted(step: LoginStep, figures: &Arc<MemberFigures>) -> LoginStep {
     match step {
-        LoginStep::Admitted(_) => figures.count(Counted::Allowed),
-        LoginStep::Refused(_) => figures.count(Counted::Denied),
+        LoginStep::Admitted(_) => figures.count(MemberResult::Allowed),
+        LoginStep::Refused(_) => figures.count(MemberResult::Denied),
         LoginStep::Verify(pending) => {
             return LoginStep::Verify(PendingLogin { figures: Some(Arc::clone(figures)), ..pending });
         }
@@ -96,93 +97,97 @@ fn counted(step: LoginStep, figures: &Arc<MemberFigures>) -> LoginStep {
 /// its own for a last refusal.
 struct PassedOn(Option<LoginRefusal>);
 
-impl Directory {
-    /// First step of a login that a chain decides: it waits for a login thread, unless failed logins
-    /// of the user from there have to wait.
-    pub(super) fn begin_chain(&self, chain: &Arc<LoginChain>, login: ChainLogin<'_>) -> LoginStep {
-        let ChainLogin { request, certificate, tenant, listener, wall_ms, .. } = login;
-        let user_name = request.user_name.filter(|name| !name.is_empty());
-        // A token may come without a user name. Devices behind one address do not share their
-        // failures then.
-        let named = user_name.map_or_else(|| format!("\0{}", request.client_id), str::to_owned);
-        let attempt = self.attempt(&request, &named);
-        if matches!(self.judge(attempt, request.now_ms), Judgement::Wait) {
-            return LoginStep::Refused(LoginRefusal::TooManyFailures);
-        }
-        let certificate = certificate.map(|certificate| match certificate {
-            Certificate::Of(name) => Some(name.into()),
-            Certificate::OfNobody => None,
-        });
-        let pending = PendingChain {
-            chain: Arc::clone(chain),
-            user_name: user_name.map(Into::into),
-            has_password: request.password.is_some(),
-            client_id: Arc::clone(&request.client_id),
-            peer: request.peer,
-            anonymous: request.anonymous,
-            certificate,
-            tenant: tenant.into(),
-            listener: listener.into(),
-            wall_ms,
-            came_ms: request.now_ms,
-        };
-        let (is_known, is_familiar) = self.knows_place(user_name, &request);
-        LoginStep::Verify(PendingLogin {
-            chain: Some(Box::new(pending)),
-            is_known,
-            is_familiar,
-            ..PendingLogin::of_nobody(self.decoy(), attempt, &request, request.password.unwrap_or_default())
-        })
+/// First step of a login that a chain decides: it waits for a login thread, unless failed logins of
+/// the user from there have to wait.
+pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
+    let ChainLogin { request, certificate, tenant, listener, wall_ms, .. } = login;
+    let user_name = request.user_name.filter(|name| !name.is_empty());
+    // A token may come without a user name. Devices behind one address do not share their
+    // failures then.
+    let named = user_name.map_or_else(|| format!("\0{}", request.client_id), str::to_owned);
+    let attempt = users.attempt(&request, &named);
+    if matches!(users.judge(attempt, request.now_ms), Judgement::Wait) {
+        return LoginStep::Refused(LoginRefusal::TooManyFailures);
     }
+    let certificate = certificate.map(|certificate| match certificate {
+        Certificate::Of(name) => Some(name.into()),
+        Certificate::OfNobody => None,
+    });
+    let pending = PendingChain {
+        users: Arc::clone(users),
+        chain: Arc::clone(chain),
+        user_name: user_name.map(Into::into),
+        has_password: request.password.is_some(),
+        client_id: Arc::clone(&request.client_id),
+        peer: request.peer,
+        anonymous: request.anonymous,
+        certificate,
+        tenant: tenant.into(),
+        listener: listener.into(),
+        wall_ms,
+        came_ms: request.now_ms,
+    };
+    let (is_known, is_familiar) = users.knows_place(user_name, &request);
+    LoginStep::Verify(PendingLogin {
+        chain: Some(Box::new(pending)),
+        is_known,
+        is_familiar,
+        ..PendingLogin::of_nobody(users.decoy(), attempt, &request, request.password.unwrap_or_default())
+    })
+}
 
-    /// Runs the chain of a login that has waited for its turn.
-    pub(crate) fn run_chain(&self, pending: PendingLogin, chain: &PendingChain, now_ms: u64) -> LoginStep {
-        let password = &pending.password;
+impl DecideLogin for PendingChain {
+    fn decide(self: Box<Self>, pending: PendingLogin, now_ms: u64) -> LoginStep {
+        let asking = Asking { chain: &self, password: &pending.password, now_ms };
         let mut last = None;
-        for (number, member) in chain.chain.members.iter().enumerate() {
-            let is_last = number + 1 == chain.chain.members.len();
+        for (number, member) in self.chain.members.iter().enumerate() {
+            let is_last = number + 1 == self.chain.members.len();
             member.figures.count_asked();
             let said = match &member.member {
-                None => self.ask_built_in(chain, password, (is_last, now_ms), &member.figures),
-                Some(asked) => self.ask_member(chain, password, (member, &**asked), now_ms),
+                None => asking.user_store(is_last, &member.figures),
+                Some(asked) => asking.member(member, &**asked),
             };
             match said {
                 Err(PassedOn(refusal)) => {
-                    member.figures.count(Counted::Continued);
+                    member.figures.count(MemberResult::Continued);
                     last = refusal.or(last);
                 }
                 Ok(LoginStep::Admitted(identity)) => {
-                    self.proved(&identity, pending.attempt);
+                    self.users.proved(&identity, pending.attempt);
                     return LoginStep::Admitted(identity);
                 }
                 Ok(LoginStep::Refused(refusal)) if member.member.is_some() => {
                     if refusal != LoginRefusal::CheckFailed {
-                        self.failed(pending.attempt, now_ms);
+                        self.users.failed(pending.attempt, now_ms);
                     }
                     return LoginStep::Refused(refusal);
                 }
                 Ok(step) => return step,
             }
         }
-        self.failed(pending.attempt, now_ms);
+        self.users.failed(pending.attempt, now_ms);
         LoginStep::Refused(last.unwrap_or(LoginRefusal::BadCredentials))
     }
+}
 
+/// Chain that runs now.
+struct Asking<'a> {
+    chain: &'a PendingChain,
+    password: &'a [u8],
+    now_ms: u64,
+}
+
+impl Asking<'_> {
     /// Asks the user store. It leaves users whom it does not know to the next member, after the
     /// time that a password takes.
-    fn ask_built_in(
-        &self,
-        chain: &PendingChain,
-        password: &Zeroizing<Vec<u8>>,
-        (is_last, now_ms): (bool, u64),
-        figures: &Arc<MemberFigures>,
-    ) -> Result<LoginStep, PassedOn> {
+    fn user_store(&self, is_last: bool, figures: &Arc<MemberFigures>) -> Result<LoginStep, PassedOn> {
+        let Asking { chain, password, now_ms } = *self;
         let request = chain.request(password, now_ms);
         let certificate = chain.certificate.as_ref().map(|name| match name {
             Some(name) => Certificate::Of(name),
             None => Certificate::OfNobody,
         });
-        let step = ask_user_store(self, &request, certificate, None);
+        let step = ask_user_store(&chain.users, &request, certificate, None);
         match step {
             LoginStep::Refused(
                 refusal @ (LoginRefusal::AnonymousNotAllowed | LoginRefusal::CertificateOfNobody),
@@ -191,19 +196,14 @@ impl Directory {
                 drop(unknown.verify());
                 Err(PassedOn(None))
             }
-            LoginStep::Verify(known) => Ok(counted(self.check_login(known, now_ms), figures)),
+            LoginStep::Verify(known) => Ok(counted(chain.users.check_login(known, now_ms), figures)),
             LoginStep::Admitted(_) | LoginStep::Refused(_) => Ok(counted(step, figures)),
         }
     }
 
     /// Asks another member.
-    fn ask_member(
-        &self,
-        chain: &PendingChain,
-        password: &Zeroizing<Vec<u8>>,
-        (member, asked): (&ChainMember, &dyn LoginMember),
-        now_ms: u64,
-    ) -> Result<LoginStep, PassedOn> {
+    fn member(&self, member: &ChainMember, asked: &dyn LoginMember) -> Result<LoginStep, PassedOn> {
+        let Asking { chain, password, now_ms } = *self;
         let login = MemberLogin {
             tenant: &chain.tenant,
             listener: &chain.listener,
@@ -217,46 +217,31 @@ impl Directory {
         let answer = catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login)));
         let (counted, refusal) = match answer {
             Ok(MemberAnswer::Continue) => return Err(PassedOn(None)),
-            Ok(MemberAnswer::Allow(claims)) => match self.vouched_identity(member, chain, claims) {
+            Ok(MemberAnswer::Allow(claims)) => match chain.vouched_identity(member, claims) {
                 Ok(identity) => {
-                    member.figures.count(Counted::Allowed);
+                    member.figures.count(MemberResult::Allowed);
                     return Ok(LoginStep::Admitted(identity));
                 }
                 Err(refused) => {
                     member.note(chain, "its answer is refused", &refused.to_string());
-                    (Counted::Denied, LoginRefusal::NameNotAllowed)
+                    (MemberResult::Denied, LoginRefusal::NameNotAllowed)
                 }
             },
             Ok(MemberAnswer::Deny(MemberDenial { reason, refusal })) => {
                 tracing::info!(target: "login", member = &*member.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login denied by a member of the chain");
-                (Counted::Denied, refusal)
+                (MemberResult::Denied, refusal)
             }
             Ok(MemberAnswer::Fail(reason)) => {
                 member.note(chain, "it failed", &reason);
-                (Counted::Failed, LoginRefusal::CheckFailed)
+                (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
             Err(_) => {
                 member.note(chain, "it failed", "it panicked");
-                (Counted::Failed, LoginRefusal::CheckFailed)
+                (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
         };
         member.figures.count(counted);
         Ok(LoginStep::Refused(refusal))
-    }
-
-    /// Identity of a user for whom a member vouches.
-    fn vouched_identity(
-        &self,
-        member: &ChainMember,
-        chain: &PendingChain,
-        claims: Claims,
-    ) -> Result<Identity, ClaimRefusal> {
-        let (principal, dropped) = self.vouched(&member.name, claims)?;
-        if !dropped.is_empty() {
-            let (user, dropped) = (principal.name().map(|name| &**name), dropped.join(", "));
-            tracing::warn!(target: "login", member = &*member.name, user, dropped, "a member of the login chain gives no rights of administrators; these groups and properties are left out");
-        }
-        Ok(Identity::new(principal, Arc::clone(&chain.client_id), chain.peer))
     }
 }
 
@@ -270,6 +255,16 @@ impl ChainMember {
 }
 
 impl PendingChain {
+    /// Identity of a user for whom a member vouches.
+    fn vouched_identity(&self, member: &ChainMember, claims: Claims) -> Result<Identity, ClaimRefusal> {
+        let (principal, dropped) = self.users.vouched(&member.name, claims)?;
+        if !dropped.is_empty() {
+            let (user, dropped) = (principal.name().map(|name| &**name), dropped.join(", "));
+            tracing::warn!(target: "login", member = &*member.name, user, dropped, "a member of the login chain gives no rights of administrators; these groups and properties are left out");
+        }
+        Ok(Identity::new(principal, Arc::clone(&self.client_id), self.peer))
+    }
+
     fn request<'a>(&'a self, password: &'a [u8], now_ms: u64) -> LoginRequest<'a> {
         LoginRequest {
             user_name: self.user_name.as_deref(),

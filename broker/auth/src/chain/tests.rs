@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::login::{AnonymousLogin, LoginRefusal, LoginRequest};
-use crate::member::{MemberAnswer, MemberDenial, MemberLogin};
 use crate::password::tests::cheap_credential;
 use crate::peer::Peer;
-use crate::{Claims, DirectoryOptions, Identity, PasswordCost, ROOT};
+use crate::{Claims, DirectoryOptions, Identity, MemberCounts, PasswordCost, ROOT};
 
 struct Answers<F>(&'static str, F);
 
@@ -47,12 +46,12 @@ fn tokens() -> Arc<dyn LoginMember> {
     })
 }
 
-fn users() -> Directory {
+fn users() -> Arc<Directory> {
     let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
     let users = Directory::new(options).unwrap();
     users.create_root(cheap_credential("secret-root")).unwrap();
     users.add_user("bob", cheap_credential("pw")).unwrap();
-    users
+    Arc::new(users)
 }
 
 fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogin<'a> {
@@ -75,7 +74,7 @@ fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogi
 
 /// Runs all steps of a login.
 fn outcome(
-    users: &Directory,
+    users: &Arc<Directory>,
     chain: &Arc<LoginChain>,
     login: ChainLogin<'_>,
 ) -> Result<Identity, LoginRefusal> {

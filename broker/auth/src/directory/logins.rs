@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::{Directory, KnownAccount, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
-use crate::chain::Counted;
 use crate::login::{
-    Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin, VerifiedLogin,
+    Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, MemberResult, PendingLogin,
+    VerifiedLogin,
 };
 use crate::password::Credential;
 use crate::peer::Source;
@@ -41,7 +41,7 @@ impl Directory {
                     !has_failed && self.places.lock().knows(&account.name, request.peer.source());
                 PendingLogin {
                     is_familiar,
-                    ..PendingLogin::of((&account, principal), attempt, request, password)
+                    ..PendingLogin::of(&account, principal, attempt, request, password)
                 }
             }
         };
@@ -63,14 +63,14 @@ impl Directory {
         let figures = pending.figures.clone();
         let count = |counted| drop(figures.inspect(|figures| figures.count(counted)));
         if self.attempts.lock().must_wait(pending.attempt, now_ms) {
-            count(Counted::Denied);
+            count(MemberResult::Denied);
             return LoginStep::Refused(LoginRefusal::TooManyFailures);
         }
         if let Some(chain) = pending.chain.take() {
-            return self.run_chain(pending, &chain, now_ms);
+            return chain.decide(pending, now_ms);
         }
         if self.is_remembered(&pending) {
-            count(Counted::Allowed);
+            count(MemberResult::Allowed);
             return self.admitted(pending);
         }
         if self.scram.is_some() && pending.is_known && pending.credential.scram.is_none() {
@@ -199,7 +199,7 @@ impl Directory {
     pub fn finish_login(&self, verified: VerifiedLogin, now_ms: u64) -> Result<Identity, LoginRefusal> {
         let PendingLogin { identity, attempt, password, figures, .. } = verified.pending;
         let is_right = verified.is_right && self.remember(&identity, &password);
-        let counted = if is_right { Counted::Allowed } else { Counted::Denied };
+        let counted = if is_right { MemberResult::Allowed } else { MemberResult::Denied };
         figures.inspect(|figures| figures.count(counted));
         if is_right {
             self.proved(&identity, attempt);

@@ -7,10 +7,9 @@ use lot_facts::RuleInputs;
 use super::tests::{book, seeds};
 use super::*;
 use crate::decide::AskedMessage;
-use crate::grants::{Grant, GrantEffect};
 use crate::opinion::Answer;
 use crate::password::tests::cheap_credential;
-use crate::{ClaimRefusal, Claims, Identity, Peer, Principal};
+use crate::{ClaimRefusal, Claims, Grant, GrantEffect, Identity, Peer, Principal};
 
 fn identity(claims: Claims) -> Identity {
     let (principal, _) = Principal::of_member(&"jwt".into(), claims).unwrap();

@@ -176,20 +176,23 @@ fn figures(condition: &Value) -> String {
     if number(&condition["denials"]["count"]) > 0 {
         line("denied", denials(&condition["denials"]));
     }
-    if number(&condition["refusedLogins"]["count"]) > 0 {
-        line("logins", refused_logins(&condition["refusedLogins"]));
-    }
-    for module in condition["loginModules"].as_array().into_iter().flatten().filter(|it| is_shown(it)) {
-        line("module", login_module(module));
-    }
+    logins(condition).into_iter().for_each(|(name, value)| line(name, value));
     if let Some(zone) = condition["timeZone"].as_str() {
         line("time zone", printable(zone));
     }
     text
 }
 
-/// Whether a login module is shown: the user store, which each broker has, is not.
-fn is_shown(module: &Value) -> bool {
+/// Lines about logins: those that were refused, and what each external login module answered.
+fn logins(condition: &Value) -> Vec<(&'static str, String)> {
+    let refused = Some(&condition["refusedLogins"]).filter(|refused| number(&refused["count"]) > 0);
+    let modules = list(&condition["loginModules"]).iter().filter(|module| is_external_module(module));
+    let refused = refused.map(|refused| ("logins", refused_logins(refused)));
+    refused.into_iter().chain(modules.map(|module| ("module", login_module(module)))).collect()
+}
+
+/// Whether a login module is another one than the user store, which each broker has.
+fn is_external_module(module: &Value) -> bool {
     module["name"] != "builtin"
 }
 

@@ -101,7 +101,8 @@ fn leave(
 }
 
 /// Publishes a Will if `identity`, who has set it, may do so now: rights may have been lost since
-/// CONNECT, and who was removed or whose login has ended has none. False when it is to be published in a later turn.
+/// CONNECT, and who was removed or whose login has ended has none. False when it is to be published
+/// in a later turn.
 pub(crate) fn publish_will(
     client: &Arc<Client>,
     identity: &Identity,

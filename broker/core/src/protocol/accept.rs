@@ -73,13 +73,11 @@ fn attach_allowed(
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
+    // The time of the turn may be a tick old.
+    let login = login.and_then(|identity| still_valid(identity, turn.core.clock.wall_ms()));
     let identity = match login {
-        // The time of the turn may be a tick old.
-        Ok(identity) if identity.principal.is_valid_at(turn.core.clock.wall_ms()) => {
-            Identity { protocol_version: Some(request.recipient.version.level()), ..identity }
-        }
-        refused => {
-            let refusal = refused.err().unwrap_or(LoginRefusal::CredentialsExpired);
+        Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
+        Err(refusal) => {
             let (reason, limit) = reason_of(refusal);
             if let Some(limit) = limit {
                 connection.listener.limit_reached(limit, &connection.peer());
@@ -222,6 +220,14 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
         takes = takes.and_then(|()| share.takes_session(limits));
     }
     if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
+}
+
+/// The identity of a login that has not ended meanwhile.
+fn still_valid(identity: Identity, wall_ms: u64) -> Result<Identity, LoginRefusal> {
+    match identity.principal.is_valid_at(wall_ms) {
+        true => Ok(identity),
+        false => Err(LoginRefusal::CredentialsExpired),
+    }
 }
 
 /// End of the login: of the certificate that the Client has shown, or of the claims about its user,

@@ -48,7 +48,7 @@ impl<'a> Asker<'a> {
 
     fn owns(&self, definition: &Definition) -> bool {
         let is_theirs = |owner: &Owner| {
-            Some(&owner.name) == self.identity.user() && owner.account == self.identity.account()
+            Some(&owner.name) == self.identity.user() && owner.account == self.identity.principal.number()
         };
         definition.owner().is_some_and(is_theirs)
     }

@@ -32,7 +32,7 @@ pub struct MemberCounts {
 
 /// Result of a login as figures count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counted {
+pub(crate) enum MemberResult {
     Allowed,
     Denied,
     Continued,
@@ -61,12 +61,12 @@ impl MemberFigures {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn count(&self, result: Counted) {
+    pub(crate) fn count(&self, result: MemberResult) {
         let counter = match result {
-            Counted::Allowed => &self.allowed,
-            Counted::Denied => &self.denied,
-            Counted::Continued => &self.continued,
-            Counted::Failed => &self.failed,
+            MemberResult::Allowed => &self.allowed,
+            MemberResult::Denied => &self.denied,
+            MemberResult::Continued => &self.continued,
+            MemberResult::Failed => &self.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
