@@ -514,7 +514,9 @@ mod tests {
             from(&std::net::Ipv4Addr::from_bits(0x0a00_0000 + number).to_string())
         };
         let banned = fresh();
-        (0..3).for_each(|_| drop(bans.login_failed(banned, 0)));
+        for _ in 0..3 {
+            bans.login_failed(banned, 0);
+        }
         for _ in 0..2 * COUNTED_MAX {
             bans.login_failed(fresh(), 0);
             bans.connected(fresh(), &"c".into(), 0);

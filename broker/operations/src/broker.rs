@@ -20,17 +20,27 @@ use lotmq_programs::{HasPrograms as _, Hosting};
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
 /// share.
 pub struct Broker {
+    /// Data path.
     pub core: Arc<Core>,
+    /// Network side.
     pub net: Arc<Net>,
+    /// Hosting of programs and routes.
     pub hosting: Arc<Hosting>,
+    /// Queue of logins.
     pub logins: Logins,
     /// Members of the login chains of all listeners.
     pub login_members: LoginMembers,
+    /// Counts of log lines about single Clients.
     pub client_lines: ClientLines,
+    /// Log lines for topics.
     pub logs: Arc<Logs>,
+    /// Queue of commands.
     pub commands: Commands,
+    /// Backups and restores.
     pub backups: Backups,
+    /// Uploads that are under way.
     pub uploads: Uploads,
+    /// State of the `$SYS` tree.
     pub sys: Sys,
     /// Damaged rows of the store that were put aside, as they were when the broker started.
     pub quarantined: Vec<QuarantineRow>,

@@ -24,7 +24,7 @@ pub(super) fn check_identity(
     identity: &Identity,
     turn: &Turn,
 ) -> Result<(), LoginRefusal> {
-    check(connection, request, identity.user.as_deref(), turn)
+    check(connection, request, identity.user_name(), turn)
 }
 
 fn check(
@@ -52,7 +52,7 @@ pub(super) fn count_login(
     let (source, now_ms) = (connection.peer().for_login().source(), turn.lifetime_ms());
     let (cause, banned_ms) = match outcome {
         Ok(identity) => {
-            if identity.user.is_some() {
+            if identity.user().is_some() {
                 bans.login_succeeded(source);
             }
             ("connects too often", bans.connected(source, &request.client_id, now_ms))

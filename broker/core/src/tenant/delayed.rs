@@ -66,7 +66,7 @@ impl DelayedPublisher {
     /// need no connection, and rules are asked about users.
     pub(crate) fn may_connect(&self, anonymous: AnonymousLogin) -> bool {
         match self {
-            Self::Client(identity) => identity.user.is_some() || anonymous.admits(identity.peer),
+            Self::Client(identity) => identity.user().is_some() || anonymous.admits(identity.peer),
             Self::Program(_) => true,
         }
     }

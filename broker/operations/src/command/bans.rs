@@ -161,7 +161,7 @@ fn is_of(client: &Client, target: &BanTarget) -> bool {
     let identity = client.identity();
     match target {
         BanTarget::Address(source) => identity.peer.source() == *source,
-        BanTarget::User(user) => identity.user.as_deref() == Some(&**user),
+        BanTarget::User(user) => identity.user_name() == Some(&**user),
     }
 }
 
