@@ -212,7 +212,7 @@ fn packets_before_a_login_have_limits_of_their_own() {
     // After the login the limits of all packets hold.
     let allowed = connect(V5, 1000).property(&many(2)).will_property(&many(2));
     let mut peer = Peer::join(&broker, &allowed);
-    peer.publish_with(2, "t", &many(5), &"x".repeat(3000));
+    peer.publish_with(2, "t", &many(5), "x".repeat(3000));
     peer.leave();
 }
 

@@ -136,7 +136,7 @@ fn address_of_failed_logins_is_banned_and_its_neighbours_are_not() {
     broker.command_ok("-addUser ann password");
     let ann = ConnectOptions::v5("a").user("ann", "password");
     let guess = |number: u32| {
-        let options = ConnectOptions::v5("g").user(&format!("nobody-{number}"), "guess");
+        let options = ConnectOptions::v5("g").user(format!("nobody-{number}"), "guess");
         connect_from(&broker, "192.0.2.7", &options)
     };
     (0..4).for_each(|number| assert_eq!(refusal(guess(number)), ReasonCode::BadUserNameOrPassword));

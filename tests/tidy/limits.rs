@@ -9,7 +9,7 @@ use crate::details::fold;
 use crate::{assert_none, root};
 
 /// Folders whose `limits.rs` has bounds, and what each is about.
-const PARTS: [(&str, &str); 24] = [
+const PARTS: [(&str, &str); 25] = [
     ("broker/core/src", "The data path"),
     ("broker/net/src", "Listeners and shards"),
     ("broker/programs/src", "Programs and routes"),

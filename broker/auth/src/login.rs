@@ -124,6 +124,7 @@ pub struct LoginRequest<'a> {
 }
 
 /// First result of a login.
+#[allow(clippy::large_enum_variant, reason = "it is moved once, into a box that waits for its check")]
 #[derive(Debug)]
 pub enum LoginStep {
     /// Let in without hashing: anonymous, or the password is remembered.
