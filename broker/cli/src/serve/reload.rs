@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lotmq_config::Config;
 use lotmq_server::preflight::port_given_twice;
@@ -26,6 +27,8 @@ pub(super) struct Reload {
     args: ServeArgs,
     running: Config,
     told: Mutex<BTreeSet<String>>,
+    /// Whether a look was asked for that has not begun.
+    is_asked: AtomicBool,
 }
 
 /// Key whose value a restart would change.
@@ -37,7 +40,7 @@ struct Change {
 
 impl Reload {
     pub(super) fn new(args: ServeArgs, running: Config) -> Self {
-        Self { args, running, told: Mutex::default() }
+        Self { args, running, told: Mutex::default(), is_asked: AtomicBool::new(false) }
     }
 
     /// Looks on a thread of its own: a file may be on a disk that does not answer.
@@ -50,9 +53,20 @@ impl Reload {
         }
     }
 
+    /// Looks at the configuration. One thread does so at a time, and looks again if others have
+    /// asked for it meanwhile: the file may have changed after it was read.
     fn look(&self) {
-        // One at a time; who comes meanwhile has nothing to add.
-        let Some(mut told) = self.told.try_lock() else { return };
+        self.is_asked.store(true, Ordering::SeqCst);
+        while self.is_asked.load(Ordering::SeqCst) {
+            // The thread that holds the lock checks again after it has released the lock.
+            let Some(mut told) = self.told.try_lock() else { return };
+            if self.is_asked.swap(false, Ordering::SeqCst) {
+                self.look_once(&mut told);
+            }
+        }
+    }
+
+    fn look_once(&self, told: &mut BTreeSet<String>) {
         if told.len() >= TOLD_MAX {
             told.clear();
         }
@@ -70,7 +84,7 @@ impl Reload {
                     );
                 }
             }
-            Ok(configured) => self.tell(&configured, &mut told),
+            Ok(configured) => self.tell(&configured, told),
         }
     }
 
