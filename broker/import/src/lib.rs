@@ -164,6 +164,9 @@ impl Gathered {
     }
 }
 
+/// Directives of a configuration without `_` in their names.
+const DIRECTIVES: [&str; 6] = ["address", "connection", "listener", "persistence", "plugin", "port"];
+
 /// Kind of a file of mosquitto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileKind {
@@ -183,7 +186,12 @@ impl FileKind {
         let first_word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
         let is_access = |line: &str| ["user", "topic", "pattern"].contains(&&*first_word(line));
         let is_password = |line: &str| first_word(line).contains(':');
-        if lines().next().is_some() && lines().all(is_access) {
+        let is_directive = |line: &str| {
+            let word = first_word(line);
+            word.contains('_') || DIRECTIVES.contains(&&*word)
+        };
+        // A configuration has lines with `user` and `topic`, too.
+        if lines().any(is_access) && !lines().any(is_directive) {
             Self::Access
         } else if lines().next().is_some() && lines().all(is_password) {
             Self::Passwords
