@@ -38,7 +38,7 @@ const PARTS: [(&str, &str); 25] = [
 ];
 
 /// File with the defaults of settings.
-const DEFAULTS: &str = "broker/config/src/limit_table.rs";
+const DEFAULTS: &str = "broker/config/src/limit_table/default_values.rs";
 
 /// Beginning of the comment on the default of a setting.
 const DEFAULT_OF: &str = "Default of `";

@@ -92,7 +92,11 @@ impl<T: Source> Driven<'_, T> {
 
     /// How many bytes a packet still lacks that is too large for the shared read area.
     fn missing(&self, input: &Input) -> Result<Option<usize>, CloseReason> {
-        let Some(header) = self.header(input, &input.partial)? else { return Ok(None) };
+        let Some(header) = fixed_header(&input.partial, self.packet_limit(input))
+            .map_err(|error| self.violation(input, error))?
+        else {
+            return Ok(None);
+        };
         let len = header.packet_len();
         Ok((len > READ_BYTES_MAX).then(|| len - input.partial.len()))
     }
@@ -141,7 +145,8 @@ impl<T: Source> Driven<'_, T> {
         }
         let mut is_cut = input.has_unfinished();
         while !rest.is_empty() && !is_cut {
-            let header = self.header(input, turn.arena.get(rest))?;
+            let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))
+                .map_err(|error| self.violation(input, error))?;
             let whole = header.filter(|header| header.packet_len() <= rest.len());
             let Some(header) = whole else { break };
             if matches!(input.phase, Phase::LoggingIn(_)) || must_rest(input, turn.now()) {
@@ -235,23 +240,26 @@ impl<T: Source> Driven<'_, T> {
         }
     }
 
-    /// Reads the header of the packet at the beginning of `bytes`; `None` until it has come.
-    ///
-    /// # Errors
-    /// A header that is malformed, or that of a packet above the limit of its phase.
-    fn header(&self, input: &Input, bytes: &[u8]) -> Result<Option<FixedHeader>, Violation> {
+    fn packet_limit(&self, input: &Input) -> u32 {
         let limits = &self.connection.listener.limits;
-        let is_known = !matches!(input.phase, Phase::New { .. } | Phase::Authenticating(_));
-        if is_known || limits.max_packet_size <= limits.connect_bytes {
-            return Ok(fixed_header(bytes, limits.max_packet_size)?);
+        match input.phase {
+            Phase::New { .. } | Phase::Authenticating(_) => limits.max_packet_size.min(limits.connect_bytes),
+            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => limits.max_packet_size,
         }
-        fixed_header(bytes, limits.connect_bytes).map_err(|error| {
-            if let FrameError::TooLarge { len, limit } = error {
-                Violation::TooLargeBeforeLogin { len, limit }
-            } else {
-                error.into()
-            }
-        })
+    }
+
+    /// Violation of a packet with this header: before a login, packets have a limit of their own.
+    #[cold]
+    fn violation(&self, input: &Input, error: FrameError) -> Violation {
+        let is_known = !matches!(input.phase, Phase::New { .. } | Phase::Authenticating(_));
+        let max = self.connection.listener.limits.max_packet_size;
+        if let FrameError::TooLarge { len, limit } = error
+            && !is_known
+            && limit < max
+        {
+            return Violation::TooLargeBeforeLogin { len, limit };
+        }
+        error.into()
     }
 }
 
