@@ -17,7 +17,7 @@ const DENIES_THE_REST: &str = "\n    ELSE\n        DENY\n";
 /// administrators; `None` where a built-in rule before it has said no.
 ///
 /// ```
-/// use lotmq_server::projects::opened_administration;
+/// use lotmq_operations::projects::opened_administration;
 ///
 /// let rule = |header: &str| format!("DEFINE RULE R WITH PRIORITY {header}\n    ALLOW\n");
 /// assert_eq!(opened_administration(&rule("5 FOR CommandCall")), Some("CommandCall"));
