@@ -3,14 +3,15 @@
 mod claim_path;
 pub(crate) mod jwt;
 mod key_address;
+mod login_modules;
 mod text_list;
 
 use super::key::section;
-use super::login_modules::LoginModules;
 
 pub use claim_path::{ClaimPath, ClaimPaths};
 pub use jwt::Jwt;
 pub use key_address::KeyAddress;
+pub use login_modules::{BUILT_IN_MODULE, JWT_MODULE, LoginModules};
 pub use text_list::TextList;
 
 section! {
@@ -19,9 +20,10 @@ section! {
         /// Whether clients without user name may connect. Until this is set explicitly, `true`
         /// holds for loopback only.
         anonymous: bool = true, json "AnonymousLogin", variable "LOTMQ_ANONYMOUS";
-        /// Login modules that are asked about a login, in this order, until one decides. `builtin` is
-        /// the user store of the broker: accounts, certificates and anonymous clients. A login that
-        /// all modules pass on is refused. `root` always logs in by the user store.
+        /// Login modules that are asked about a login, in this order, until one decides. `builtin`
+        /// is the user store of the broker: accounts, certificates and anonymous clients. A login
+        /// that all modules pass on is refused. `root` of the tenant `default` always logs in by
+        /// the user store.
         modules: LoginModules = LoginModules::default();
         /// Whether 5.0 clients may log in by `SCRAM-SHA-256` as Authentication Method, which never
         /// shows the password to the broker. Its verifier is weaker against password guessing than

@@ -31,6 +31,9 @@ pub struct Key {
     pub(super) get: fn(&Config) -> Value,
 }
 
+/// A key, the one that it needs, and whether that is missing.
+pub(crate) type Need = (&'static str, &'static str, bool);
+
 impl Key {
     /// Name of its environment variable: `LOTMQ_LISTENER_MQTT_PORT`.
     #[must_use]

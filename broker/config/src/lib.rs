@@ -53,7 +53,6 @@ pub mod limit_table;
 mod limits;
 mod listener;
 mod log;
-mod login_modules;
 mod lot;
 mod malformed;
 mod mistakes;
@@ -84,11 +83,14 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use listener::Need;
+use key::Need;
 
 pub use admin::Admin;
 pub use audit::Audit;
-pub use auth::{AnonymousLogin, Auth, ClaimPath, ClaimPaths, Jwt, KeyAddress, TextList};
+pub use auth::{
+    AnonymousLogin, Auth, BUILT_IN_MODULE, ClaimPath, ClaimPaths, JWT_MODULE, Jwt, KeyAddress, LoginModules,
+    TextList,
+};
 pub use broker::{Broker, Placement};
 pub use compat::{Compat, ModelOutput, RuleTrailingPlus, TimestampUtc};
 pub use data_directory::{DataDirectory, Surroundings};
@@ -106,7 +108,6 @@ pub use listener::{
     UserPattern, WsListener, WssListener,
 };
 pub use log::{Log, LogFormat};
-pub use login_modules::{BUILT_IN_MODULE, JWT_MODULE, LoginModules};
 pub use lot::{Authority, Lot, LotCache};
 pub use mistakes::Mistake;
 pub use modules::Modules;
@@ -407,6 +408,30 @@ impl Config {
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.data.path.join("lotmq.redb")
+    }
+
+    /// Names of the login modules that are configured.
+    #[must_use]
+    pub fn login_module_names(&self) -> Vec<&'static str> {
+        let jwt = self.jwt.has_keys().then_some(JWT_MODULE);
+        [BUILT_IN_MODULE].into_iter().chain(jwt).collect()
+    }
+
+    /// Listed login modules that are not configured.
+    pub(crate) fn unknown_login_modules(&self) -> impl Iterator<Item = ConfigError> {
+        let known = self.login_module_names();
+        let of_listeners = self.login_modules_of_listeners();
+        let lists = std::iter::once(("auth.modules", Some(&self.auth.modules))).chain(of_listeners);
+        lists.flat_map(move |(key, modules)| {
+            let names = modules.map(LoginModules::names).unwrap_or_default();
+            let unknown = names.iter().find(|name| !known.contains(&&***name))?;
+            Some(ConfigError::UnknownLoginModule {
+                key: Key::find(key)?.path,
+                name: unknown.escape_debug().to_string(),
+                origin: self.origin(key).clone(),
+                known: known.join("`, `"),
+            })
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::login_modules::LoginModules;
+use super::auth::LoginModules;
+use super::key::Need;
 use super::networks::Networks;
 use super::origin::ValueOrigin;
 use super::setting::words;
@@ -39,15 +40,15 @@ macro_rules! listener {
                 /// connections of others before it reads a byte. Without any, it believes everybody
                 /// who reaches the port.
                 trusted_proxies: $crate::networks::Networks = $crate::networks::Networks::default();
-                /// Addresses and networks whose clients may connect; without any, all may. It closes
-                /// connections of others before TLS and before it reads a byte. With
-                /// `proxy_protocol` it is the address in the header that counts.
+                /// Addresses and networks whose clients may connect. Without any, all may. The
+                /// broker closes connections of others before TLS and before it reads a byte. With
+                /// `proxy_protocol`, the address in the header counts.
                 allow_from: $crate::networks::Networks = $crate::networks::Networks::default();
                 /// Addresses and networks whose clients may not connect, even if `allow_from`
-                /// contains them. With `proxy_protocol` it is the address in the header that counts.
+                /// contains them. With `proxy_protocol`, the address in the header counts.
                 deny_from: $crate::networks::Networks = $crate::networks::Networks::default();
                 /// Login modules of this listener, in place of those in `auth.modules`.
-                auth_modules: Option<$crate::login_modules::LoginModules> = None;
+                auth_modules: Option<$crate::auth::LoginModules> = None;
                 $($own)*
             }
         }
@@ -253,9 +254,6 @@ impl ListenerPlan {
         Key::find(&format!("listener.{}.{name}", self.name))
     }
 }
-
-/// A key, the one that it needs, and whether that is missing.
-pub(crate) type Need = (&'static str, &'static str, bool);
 
 impl Config {
     /// The listeners that are to be opened. Those with TLS are when there is a certificate.

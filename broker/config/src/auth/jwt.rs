@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use super::claim_path::{ClaimPath, ClaimPaths};
 use super::key_address::KeyAddress;
 use super::text_list::TextList;
-use crate::key::section;
-use crate::listener::Need;
+use crate::key::{Need, section};
 
 section! {
     /// Logins by a JSON Web Token (RFC 7519) in the password of CONNECT. At least one source of

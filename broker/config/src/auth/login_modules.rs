@@ -2,10 +2,9 @@
 
 use serde_json::Value;
 
-use super::setting::Setting;
+use crate::setting::Setting;
 use crate::value_error::ValueError;
 use crate::web::texts;
-use crate::{Config, ConfigError, Key};
 
 /// Name of the local user store as a login module.
 pub const BUILT_IN_MODULE: &str = "builtin";
@@ -60,38 +59,12 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
 }
 
-impl Config {
-    /// Names of the login modules that are configured.
-    #[must_use]
-    pub fn login_module_names(&self) -> Vec<&'static str> {
-        let jwt = self.jwt.has_keys().then_some(JWT_MODULE);
-        [BUILT_IN_MODULE].into_iter().chain(jwt).collect()
-    }
-
-    /// Listed login modules that are not configured.
-    pub(crate) fn unknown_login_modules(&self) -> impl Iterator<Item = ConfigError> {
-        let known = self.login_module_names();
-        let of_listeners = self.login_modules_of_listeners();
-        let lists = std::iter::once(("auth.modules", Some(&self.auth.modules))).chain(of_listeners);
-        lists.flat_map(move |(key, modules)| {
-            let names = modules.map(LoginModules::names).unwrap_or_default();
-            let unknown = names.iter().find(|name| !known.contains(&&***name))?;
-            Some(ConfigError::UnknownLoginModule {
-                key: Key::find(key)?.path,
-                name: unknown.escape_debug().to_string(),
-                origin: self.origin(key).clone(),
-                known: known.join("`, `"),
-            })
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{ConfigFile, Sources};
+    use crate::{Config, ConfigFile, Sources};
 
     #[test]
     fn login_modules_are_names_each_once() {

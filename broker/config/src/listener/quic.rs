@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{
     AddressFilter, Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate, UserPattern,
 };
+use crate::auth::LoginModules;
 use crate::key::section;
-use crate::login_modules::LoginModules;
 use crate::networks::Networks;
 use crate::setting::{BindAddresses, Port};
 
@@ -32,8 +32,8 @@ section! {
         /// name and password of its CONNECT. There must be an account of that name. A client that
         /// the authority certifies under the name is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
-        /// Addresses and networks whose clients may connect; without any, all may. It refuses the
-        /// connections of others before TLS.
+        /// Addresses and networks whose clients may connect. Without any, all may. The broker
+        /// refuses connections of others before TLS.
         allow_from: Networks = Networks::default();
         /// Addresses and networks whose clients may not connect, even if `allow_from` contains
         /// them.

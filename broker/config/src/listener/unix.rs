@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{Carrier, ListenerPlan, Transport, UnixSocket};
+use crate::auth::LoginModules;
 use crate::key::section;
-use crate::login_modules::LoginModules;
 use crate::setting::FileMode;
 
 section! {
