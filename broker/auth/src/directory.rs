@@ -4,6 +4,7 @@
 //! outside, on the caller's thread. Every change returns the record that the caller persists;
 //! nothing is durable here.
 
+mod bans;
 mod logins;
 mod principals;
 
@@ -11,11 +12,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
 use parking_lot::{Mutex, RwLock};
 
 use crate::account::{Account, AccountRoom, UserError};
 use crate::attempts::{AttemptKey, Attempts};
-use crate::bans::{BanPolicy, Bans};
 use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
 use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
 use crate::login::{Identity, LoginRefusal, LoginRequest};

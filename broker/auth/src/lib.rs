@@ -49,13 +49,11 @@
 
 mod account;
 mod attempts;
-mod bans;
 pub mod built_in;
 mod chain;
 mod decide;
 mod directory;
 mod exchange;
-mod imported;
 pub mod limits;
 mod login;
 mod name;
@@ -75,22 +73,20 @@ mod table;
 mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
-pub use bans::{Ban, BanCause, BanPolicy, BanTarget, Bans, TooManyBans};
 pub use chain::{
     BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMember, LoginMembers, MemberAnswer,
     MemberDenial, MemberLogin, UnknownMember,
 };
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
-pub use directory::{Directory, DirectoryOptions};
+pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, DirectoryOptions, TooManyBans};
 pub use exchange::{Exchange, ExchangeStep, Method};
-pub use imported::ImportedHashError;
 pub use login::{
     AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, MemberCounts,
     MemberFigures, PendingLogin, VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};
-pub use password::{Credential, PasswordCost, PasswordError};
+pub use password::{Credential, ImportedHashError, PasswordCost, PasswordError};
 pub use pattern::covers;
 pub use peer::{Peer, Source};
 pub use principal::{

@@ -124,7 +124,10 @@ pub struct LoginRequest<'a> {
 }
 
 /// First result of a login.
-#[allow(clippy::large_enum_variant, reason = "it is moved once, into a box that waits for its check")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a login is moved a few times, and a box would be an allocation for each"
+)]
 #[derive(Debug)]
 pub enum LoginStep {
     /// Let in without hashing: anonymous, or the password is remembered.

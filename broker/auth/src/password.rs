@@ -1,15 +1,18 @@
 //! Passwords: Argon2id hashes as PHC strings, and imported hashes until the first login.
 //! Computation only; the caller chooses the thread.
 
+pub(crate) mod imported;
+
 use std::fmt;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use imported::ImportedHash;
+pub use imported::ImportedHashError;
 use serde::{Deserialize, Serialize};
 
 use crate::DEFAULT_ROOT_PASSWORD;
-use crate::imported::{self, ImportedHash, ImportedHashError};
 use crate::limits::{ARGON2_MEMORY_KIB, ARGON2_PASSES};
 use crate::scram::ScramVerifier;
 

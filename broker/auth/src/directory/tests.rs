@@ -43,7 +43,7 @@ fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity,
 
 #[test]
 fn imported_hash_is_replaced_by_the_first_right_login() {
-    for hash in crate::imported::tests::HASHES {
+    for hash in crate::password::imported::tests::HASHES {
         let directory = directory();
         let added = directory.add_user("ann", Credential::from_imported(hash).unwrap()).unwrap();
         let begin = |password: &str| {
