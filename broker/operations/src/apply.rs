@@ -14,9 +14,9 @@ use lotmq_auth::Account;
 use lotmq_changes::{DefinitionName, ManagedChanges, RecoveredSecret, RemovedRow, SettingRow, TenantId};
 
 use super::accounts::{self, Scram};
-use super::ban_rows;
 use super::broker::Broker;
 use super::login_places;
+use super::logins::ban_rows;
 use super::managed::Managing as _;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;

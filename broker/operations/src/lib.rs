@@ -35,7 +35,6 @@ pub(crate) mod asset_catalog;
 pub mod assets;
 pub mod audit;
 pub mod backup;
-pub mod ban_rows;
 pub mod broker;
 pub mod command;
 pub mod command_queue;

@@ -12,6 +12,7 @@
 //! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to
 //! wait before a password is looked at at all (`lotmq_auth`).
 
+pub mod ban_rows;
 mod check;
 mod fair_queue;
 

@@ -15,7 +15,6 @@ mod answer;
 mod assets;
 mod audit;
 mod backup;
-mod bans;
 mod broker_status;
 mod dead_letters;
 mod definition_verbs;
@@ -220,9 +219,9 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &sessions::KICK,
             &sessions::LIST_CONNECTIONS,
             &sessions::END_CONNECTION,
-            &bans::LIST,
-            &bans::ADD,
-            &bans::REMOVE,
+            &sessions::bans::LIST,
+            &sessions::bans::ADD,
+            &sessions::bans::REMOVE,
         ],
     ),
     (

@@ -4,6 +4,8 @@
 //! All of them work while limits are met and while the disk takes nothing, so that whoever fills
 //! the broker can be made to leave.
 
+pub(super) mod bans;
+
 use std::sync::Arc;
 
 use lotmq_auth::Scope;

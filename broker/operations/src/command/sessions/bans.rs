@@ -10,10 +10,10 @@ use lotmq_core::tenant::client::Client;
 use lotmq_process::clock::utc_text;
 use serde_json::{Value, json};
 
-use super::argument::{number, word};
-use super::reply::{Done, Refusal};
-use super::verb::{Call, Effect, Permission, Verb, Work};
-use crate::ban_rows;
+use crate::command::argument::{number, word};
+use crate::command::reply::{Done, Refusal};
+use crate::command::verb::{Call, Effect, Permission, Verb, Work};
+use crate::logins::ban_rows;
 use lotmq_codes::Code;
 
 /// Longest ban in seconds: 100 years. A ban without a time has no end.
@@ -22,7 +22,7 @@ const SECONDS_MAX: u64 = 100 * 365 * 86_400;
 /// Most bans in a reply.
 const LISTED_MAX: usize = 1_000;
 
-pub(super) static ADD: Verb = Verb {
+pub(in crate::command) static ADD: Verb = Verb {
     name: "addBan",
     arguments: &[
         word("address|user"),
@@ -37,7 +37,7 @@ pub(super) static ADD: Verb = Verb {
     execute: add,
 };
 
-pub(super) static REMOVE: Verb = Verb {
+pub(in crate::command) static REMOVE: Verb = Verb {
     name: "removeBan",
     arguments: &[word("address|user"), word("target")],
     permission: Permission::Scope(Scope::SystemConfiguration),
@@ -48,7 +48,7 @@ pub(super) static REMOVE: Verb = Verb {
     execute: remove,
 };
 
-pub(super) static LIST: Verb = Verb {
+pub(in crate::command) static LIST: Verb = Verb {
     name: "listBans",
     arguments: &[],
     permission: Permission::Scope(Scope::SystemConfiguration),
