@@ -128,6 +128,7 @@ fn ban_that_cannot_be_is_refused_with_a_reason() {
     ] {
         assert_eq!(broker.command(command).message(), words, "{command}");
     }
+    assert_eq!(broker.command_ok("-listBans").data()["total"], 0);
 }
 
 #[test]

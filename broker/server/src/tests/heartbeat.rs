@@ -77,14 +77,18 @@ fn the_thread_that_answers_for_all_is_missed() {
 
 #[test]
 fn threads_without_clients_are_missed() {
-    const WATCHED: [&str; 3] = ["password thread 0", "housekeeping", "the thread of $SYS figures"];
+    const WATCHED: [&str; 4] =
+        ["password thread 0", "password thread 1", "housekeeping", "the thread of $SYS figures"];
     let running = Running::start("os");
     let broker = &running.server.broker;
-    let (work, has_begun, go) = work_that_waits();
-    let check = Check { run: Box::new(work), give_up: Box::new(|_| ()), has_failed: Box::new(|| false) };
-    let source = Source::of([192, 0, 2, 1].into());
-    broker.logins.add(LoginOrigin { source, user: 1, is_known: true, is_familiar: false }, check);
-    has_begun.recv().unwrap();
+    // One check for each of the threads, which take them in any order.
+    let works = [work_that_waits(), work_that_waits()].map(|(work, has_begun, go)| {
+        let check = Check { run: Box::new(work), give_up: Box::new(|_| ()), has_failed: Box::new(|| false) };
+        let source = Source::of([192, 0, 2, 1].into());
+        broker.logins.add(LoginOrigin { source, user: 1, is_known: true, is_familiar: false }, check);
+        has_begun.recv().unwrap();
+        go
+    });
     let tenant = broker.hosting.tenants.default_tenant();
     let retained = tenant.retained.write();
     for name in WATCHED {
@@ -95,7 +99,7 @@ fn threads_without_clients_are_missed() {
         assert!(silent.iter().any(|silence| silence.name == name && !silence.is_waiting), "{name} goes on");
     }
     drop(retained);
-    go.send(()).unwrap();
+    works.into_iter().for_each(|go| go.send(()).unwrap());
     for name in WATCHED {
         until_silent(&running, name, ROUND_SILENCE_MAX, false);
     }

@@ -241,6 +241,10 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-kickClient sensor-7", "NOT_FOUND", "sensor-7"),
     ("root", "-endConnection x", "ARGUMENT_INVALID", "'x' is not a number of a connection."),
     ("root", "-listConnections x", "ARGUMENT_INVALID", "'x' is not a number of a connection."),
+    ("root", "-addBan user mallory 60", "", "User 'mallory' banned; 0 connection(s) closed."),
+    ("root", "-listBans", "", r#""cause":"operator""#),
+    ("root", "-removeBan user mallory", "", "not banned any more"),
+    ("root", "-removeBan user mallory", "NOT_FOUND", "mallory"),
     // Logs and audit.
     ("root", "-auditStatus", "", "record(s)"),
     ("root", "-auditQuery tomorrow", "DATE_INVALID", "tomorrow"),
