@@ -114,8 +114,10 @@ pub struct Bans {
 
 #[derive(Debug, Default)]
 struct BanTable {
-    /// Bans of operators, with their ends.
-    ordered: BTreeMap<BanTarget, Option<u64>>,
+    /// Addresses that operators have banned, with the ends of the bans.
+    ordered_addresses: BTreeMap<Source, Option<u64>>,
+    /// Users that operators have banned, with the ends of the bans.
+    ordered_users: BTreeMap<Arc<str>, Option<u64>>,
     addresses: HashMap<Source, Offences>,
     /// By the hash of address and Client Identifier.
     clients: HashMap<u64, ClientOffences>,
@@ -160,12 +162,7 @@ impl Bans {
         if !self.has_any() {
             return None;
         }
-        let table = self.table.lock();
-        if table.is_ordered(&BanTarget::Address(source), now_ms) {
-            return Some(BanCause::Operator);
-        }
-        let offences = table.addresses.get(&source)?;
-        (now_ms < offences.until_ms).then_some(BanCause::FailedLogins)
+        self.table.lock().of_address(source, now_ms)
     }
 
     /// Returns the ban that keeps a client out: of its address, its user or itself.
@@ -179,11 +176,12 @@ impl Bans {
         if !self.has_any() {
             return None;
         }
-        if let Some(cause) = self.of_address(source, now_ms) {
+        let table = self.table.lock();
+        if let Some(cause) = table.of_address(source, now_ms) {
             return Some(cause);
         }
-        let table = self.table.lock();
-        if user.is_some_and(|user| table.is_ordered(&BanTarget::User(user.into()), now_ms)) {
+        let end = user.and_then(|user| table.ordered_users.get(user));
+        if end.is_some_and(|until_ms| is_in_force(*until_ms, now_ms)) {
             return Some(BanCause::Operator);
         }
         let client = table.clients.get(&self.key(source, client_id))?;
@@ -196,11 +194,19 @@ impl Bans {
     /// [`TooManyBans`].
     pub fn add(&self, target: BanTarget, until_ms: Option<u64>, now_ms: u64) -> Result<(), TooManyBans> {
         let mut table = self.table.lock();
-        table.ordered.retain(|_, until_ms| is_in_force(*until_ms, now_ms));
-        if table.ordered.len() >= BANS_MAX && !table.ordered.contains_key(&target) {
+        table.ordered_addresses.retain(|_, until_ms| is_in_force(*until_ms, now_ms));
+        table.ordered_users.retain(|_, until_ms| is_in_force(*until_ms, now_ms));
+        let is_replaced = match &target {
+            BanTarget::Address(source) => table.ordered_addresses.contains_key(source),
+            BanTarget::User(user) => table.ordered_users.contains_key(user),
+        };
+        if table.ordered_addresses.len() + table.ordered_users.len() >= BANS_MAX && !is_replaced {
             return Err(TooManyBans);
         }
-        table.ordered.insert(target, until_ms);
+        match target {
+            BanTarget::Address(source) => table.ordered_addresses.insert(source, until_ms),
+            BanTarget::User(user) => table.ordered_users.insert(user, until_ms),
+        };
         self.has_any.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -209,8 +215,11 @@ impl Bans {
     /// there was none.
     pub fn remove(&self, target: &BanTarget, now_ms: u64) -> bool {
         let mut table = self.table.lock();
-        let mut was_there =
-            table.ordered.remove(target).is_some_and(|until_ms| is_in_force(until_ms, now_ms));
+        let removed = match target {
+            BanTarget::Address(source) => table.ordered_addresses.remove(source),
+            BanTarget::User(user) => table.ordered_users.remove(user),
+        };
+        let mut was_there = removed.is_some_and(|until_ms| is_in_force(until_ms, now_ms));
         if let BanTarget::Address(source) = target {
             was_there |= table.addresses.remove(source).is_some_and(|offences| now_ms < offences.until_ms);
             table.clients.retain(|_, client| {
@@ -219,7 +228,8 @@ impl Bans {
             });
         }
         let is_banned = |offences: &Offences| now_ms < offences.until_ms;
-        let has_any = !table.ordered.is_empty()
+        let has_any = !table.ordered_addresses.is_empty()
+            || !table.ordered_users.is_empty()
             || table.addresses.values().any(is_banned)
             || table.clients.values().any(|client| is_banned(&client.offences));
         self.has_any.store(has_any, Ordering::Relaxed);
@@ -230,12 +240,19 @@ impl Bans {
     /// end last first.
     pub fn list(&self, now_ms: u64) -> Vec<Ban> {
         let table = self.table.lock();
-        let mut all: Vec<Ban> = table
-            .ordered
-            .iter()
-            .filter(|(_, until_ms)| is_in_force(**until_ms, now_ms))
-            .map(|(target, until_ms)| Ban::ordered(target, *until_ms))
-            .collect();
+        let ordered = |source, user, until_ms: &Option<u64>| Ban {
+            source,
+            user,
+            client_id: None,
+            cause: BanCause::Operator,
+            until_ms: *until_ms,
+        };
+        let addresses = table.ordered_addresses.iter();
+        let addresses = addresses.map(|(source, until_ms)| ordered(Some(*source), None, until_ms));
+        let users = table.ordered_users.iter();
+        let users = users.map(|(user, until_ms)| ordered(None, Some(Arc::clone(user)), until_ms));
+        let mut all: Vec<Ban> =
+            addresses.chain(users).filter(|ban| is_in_force(ban.until_ms, now_ms)).collect();
         let of_addresses = table.addresses.iter().map(|(source, offences)| Ban {
             source: Some(*source),
             user: None,
@@ -320,18 +337,13 @@ impl Bans {
 }
 
 impl BanTable {
-    fn is_ordered(&self, target: &BanTarget, now_ms: u64) -> bool {
-        self.ordered.get(target).is_some_and(|until_ms| is_in_force(*until_ms, now_ms))
-    }
-}
-
-impl Ban {
-    fn ordered(target: &BanTarget, until_ms: Option<u64>) -> Ban {
-        let (source, user) = match target {
-            BanTarget::Address(source) => (Some(*source), None),
-            BanTarget::User(user) => (None, Some(Arc::clone(user))),
-        };
-        Ban { source, user, client_id: None, cause: BanCause::Operator, until_ms }
+    fn of_address(&self, source: Source, now_ms: u64) -> Option<BanCause> {
+        let end = self.ordered_addresses.get(&source);
+        if end.is_some_and(|until_ms| is_in_force(*until_ms, now_ms)) {
+            return Some(BanCause::Operator);
+        }
+        let offences = self.addresses.get(&source)?;
+        (now_ms < offences.until_ms).then_some(BanCause::FailedLogins)
     }
 }
 
