@@ -73,8 +73,7 @@ fn attach_allowed(
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
-    // The time of the turn may be a tick old.
-    let login = login.and_then(|identity| still_valid(identity, turn.core.clock.wall_ms()));
+    let login = login.and_then(|identity| still_valid(identity, turn));
     let identity = match login {
         Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
         Err(refusal) => {
@@ -222,11 +221,12 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
     if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
 }
 
-/// The identity of a login that has not ended meanwhile.
-fn still_valid(identity: Identity, wall_ms: u64) -> Result<Identity, LoginRefusal> {
-    match identity.principal.is_valid_at(wall_ms) {
-        true => Ok(identity),
-        false => Err(LoginRefusal::CredentialsExpired),
+/// The identity of a login that has not ended meanwhile. A login without an end reads no clock.
+fn still_valid(identity: Identity, turn: &Turn) -> Result<Identity, LoginRefusal> {
+    match identity.principal.valid_until_ms() {
+        // Not by the time of the turn, which may be a tick old.
+        Some(end) if end <= turn.core.clock.wall_ms() => Err(LoginRefusal::CredentialsExpired),
+        Some(_) | None => Ok(identity),
     }
 }
 

@@ -86,7 +86,7 @@ pub fn begin(
         let begun = Authenticating::new(request, exchange);
         return begun.step(connection, turn, data.as_deref());
     }
-    match login_step(connection, &request, &connect, certified.as_ref(), turn.core.clock.wall_ms()) {
+    match login_step(connection, &request, &connect, certified.as_ref(), turn.wall_ms()) {
         LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
         LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
         LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
