@@ -89,7 +89,7 @@ pub enum CertificateError {
         reason: String,
     },
     /// The file has no lists of revoked certificates, or a damaged one.
-    #[error("the lists of revoked certificates in {} cannot be used: {reason}", path.display())]
+    #[error("the lists of revoked certificates in {} cannot be used: {reason}", masked_path(path))]
     BadRevocationList {
         /// The file.
         path: PathBuf,
