@@ -409,7 +409,7 @@ fn row_at_the_end(table: &str) -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn numbers_after_which_none_are_left_are_put_aside() {
+fn rows_with_exhausted_identifiers_are_quarantined() {
     let start = open(tampered(|_| ()).path()).0;
     let expected = (start.next_message_id(), start.next_session_id());
     for table in ["retained", "delayed", "users", "sessions"] {
