@@ -195,7 +195,8 @@ fn resume(
     turn.changes(client);
     let was_durable = client.is_durable();
     let is_for_another = differs(&state.identity, identity);
-    if is_for_another {
+    // Messages that are sent again may have been allowed by former permissions alone.
+    if is_for_another || state.session.counts().inflight > 0 {
         state.queue_allowed_at = 0;
     }
     state.holding.give(client.tenant.shares.of(identity));
