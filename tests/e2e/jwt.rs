@@ -156,6 +156,19 @@ fn end_of_the_token_ends_the_connection() {
     login(&broker, "c", "", &token("press-7", &json!({}))).unwrap().ping().unwrap();
 }
 
+/// The broker reads nothing of the client for 100 s.
+#[test]
+fn end_of_the_token_ends_a_connection_that_is_held_back_by_its_rate() {
+    let (broker, _folder) =
+        with_secret(&[("LOTMQ_AUTH_JWT_CLOCK_SKEW_SEC", "0"), ("LOTMQ_LISTENER_MQTT_MESSAGES_PER_SEC", "1")]);
+    let mut client = login(&broker, "c", "", &token("press-7", &json!({"exp": now() + 3}))).unwrap();
+    for _ in 0..100 {
+        client.send_publish(&Publication::new("a", "x")).unwrap();
+    }
+    let ended = client.receive(WAIT_MAX).unwrap_err();
+    assert!(matches!(ended, ClientError::Disconnected { reason: ReasonCode::NotAuthorized, .. }), "{ended}");
+}
+
 #[test]
 fn grants_of_the_token_decide_about_topics() {
     let (broker, _folder) = with_secret(&[]);

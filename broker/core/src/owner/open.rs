@@ -133,6 +133,12 @@ impl<T: Source> OpenConnections<T> {
 fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepAliveVerdict, CloseReason> {
     let input: &mut Input = &mut connection.transport.input().lock();
     let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
+    // Also of a Client that may not send at present: it may send all the time, above its rate.
+    if let Phase::Open(open) = &input.phase
+        && let Some(end) = open.login_ends().filter(|end| now >= end.at)
+    {
+        return Err(end.reason());
+    }
     match &mut input.phase {
         // It is we who do not listen, unless that is so because the Client does not.
         Phase::Open(open)
@@ -147,9 +153,6 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
         // Packets are dated by the last tick, so the last one may be younger than it says by one
         // tick.
         Phase::Open(open) => {
-            if let Some(end) = open.login_ends().filter(|end| now >= end.at) {
-                return Err(end.reason());
-            }
             let verdict = open.keep_alive.handle_timeout(now.minus(TICK), partial);
             Ok(open.until_login_ends(verdict))
         }
