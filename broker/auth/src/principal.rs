@@ -98,6 +98,9 @@ pub enum ClaimRefusal {
     },
 }
 
+/// Groups, properties and grants of [`Claims`].
+type Rights<'a> = (&'a BTreeSet<String>, &'a BTreeMap<String, String>, &'a Option<GrantList>);
+
 /// An identity that a login has proved. Shared by the sessions of one account.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Principal {
@@ -216,6 +219,17 @@ impl Principal {
             grant.map_or(2, Grant::qos_max)
         };
         self.grants().map_or(2, about)
+    }
+
+    /// Whether rules and grants see the same in both: only the ends of the logins may differ.
+    pub fn has_rights_of(&self, other: &Principal) -> bool {
+        (&self.name, &self.source, self.rights()) == (&other.name, &other.source, other.rights())
+    }
+
+    /// Claims that rules and grants look at.
+    fn rights(&self) -> Option<Rights<'_>> {
+        let Claims { user: _, groups, properties, grants, valid_until_ms: _ } = &**self.claims.as_ref()?;
+        Some((groups, properties, grants))
     }
 
     /// End of the login, in milliseconds since 1970.
@@ -427,6 +441,18 @@ mod tests {
             assert_eq!(principal.subscription_qos_max(filter, "c"), expected, "{filter}");
         }
         assert_eq!(Principal::anonymous().subscription_qos_max("low/x", "c"), 2);
+    }
+
+    #[test]
+    fn end_of_a_login_changes_no_rights() {
+        let until = |valid_until_ms, group: &str| {
+            let groups = [group.to_owned()].into();
+            of("jwt", Claims { valid_until_ms, groups, ..claims("ann") }).unwrap().0
+        };
+        let before = until(Some(10), "ops");
+        assert!(before.has_rights_of(&until(Some(20), "ops")));
+        assert!(!before.has_rights_of(&until(Some(10), "guests")));
+        assert!(!before.has_rights_of(&of("ldap", claims("ann")).unwrap().0));
     }
 
     #[test]

@@ -234,7 +234,7 @@ fn resume(
 fn differs(before: &Identity, now: &Identity) -> bool {
     before.peer.address() != now.peer.address()
         || before.protocol_version != now.protocol_version
-        || (now.principal.member().is_some() && before.principal != now.principal)
+        || (now.principal.member().is_some() && !before.principal.has_rights_of(&now.principal))
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK
