@@ -63,6 +63,7 @@ mod identifiers;
 mod idle;
 mod in_flight;
 mod jwt;
+mod jwt_authentication;
 mod jwt_guide;
 mod limits;
 mod listed_topics;

@@ -18,6 +18,7 @@ pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
 pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
+use crate::exchange::Method;
 use crate::login::{LoginStep, MemberFigures};
 
 /// Name of the member that is the local user store.
@@ -30,6 +31,13 @@ pub(crate) struct ChainMember {
     /// `None` for the local user store.
     member: Option<Arc<dyn LoginMember>>,
     figures: Arc<MemberFigures>,
+}
+
+impl ChainMember {
+    /// Whether it takes the tokens of this authentication method. The user store takes none.
+    fn takes(&self, method: Method) -> bool {
+        self.member.as_ref().and_then(|member| member.method()) == Some(method)
+    }
 }
 
 /// All members of a broker, by name, with their figures.
@@ -110,6 +118,11 @@ impl LoginChain {
         self.members.iter().any(|member| member.member.is_none())
     }
 
+    /// Whether a member takes the tokens of this authentication method.
+    pub fn takes_bearer(&self, method: Method) -> bool {
+        method.is_bearer() && self.members.iter().any(|member| member.takes(method))
+    }
+
     /// Whether the local user store alone is asked.
     fn is_built_in_alone(&self) -> bool {
         matches!(&*self.members, [member] if member.member.is_none())
@@ -118,7 +131,7 @@ impl LoginChain {
     /// First step of a login: decides at once if the user store alone is asked. Otherwise the chain
     /// runs in [`Directory::check_login`].
     pub fn begin(self: &Arc<Self>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
-        if self.is_built_in_alone() || login.is_root_of_default() {
+        if login.method.is_none() && (self.is_built_in_alone() || login.is_root_of_default()) {
             let figures = self.members.iter().find(|member| member.member.is_none());
             return run::ask_user_store(users, &login.request, login.certificate, figures);
         }

@@ -363,6 +363,7 @@ impl Directory {
         let method = Method::by_name(method)?;
         let is_on = match method {
             Method::ScramSha256 => self.scram.is_some(),
+            Method::Jwt => false,
         };
         is_on.then_some(Exchange { method, state: ExchangeState::New, claimed: None })
     }

@@ -14,6 +14,8 @@ use crate::scram::Challenge;
 pub enum Method {
     /// `SCRAM-SHA-256`, RFC 7677.
     ScramSha256,
+    /// `JWT`: the one message of the Client is a JSON Web Token, RFC 7519.
+    Jwt,
 }
 
 impl Method {
@@ -21,12 +23,22 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Method::ScramSha256 => "SCRAM-SHA-256",
+            Method::Jwt => "JWT",
         }
     }
 
     /// The method of this name; upper and lower case are different.
     pub fn by_name(name: &str) -> Option<Method> {
-        [Method::ScramSha256].into_iter().find(|method| method.name() == name)
+        [Method::ScramSha256, Method::Jwt].into_iter().find(|method| method.name() == name)
+    }
+
+    /// Whether the Client proves everything in its first message, a bearer token. A member of the
+    /// login chain decides about it, and there is no [`Exchange`].
+    pub fn is_bearer(self) -> bool {
+        match self {
+            Method::ScramSha256 => false,
+            Method::Jwt => true,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! Member `jwt` of the login chain: takes a token from the password of CONNECT.
+//! Member `jwt` of the login chain: takes a token from the password of CONNECT, or by
+//! authentication method `JWT`.
 
-use lotmq_auth::{LoginMember, LoginRefusal, MemberAnswer, MemberDenial, MemberLogin};
+use lotmq_auth::{LoginMember, LoginRefusal, MemberAnswer, MemberDenial, MemberLogin, Method};
 use lotmq_config::{JWT_MODULE, Jwt};
 
 use crate::key_store::{KeyStore, KeyStoreError};
@@ -58,6 +59,10 @@ impl JwtMember {
 impl LoginMember for JwtMember {
     fn name(&self) -> &str {
         JWT_MODULE
+    }
+
+    fn method(&self) -> Option<Method> {
+        Some(Method::Jwt)
     }
 
     fn authenticate(&self, login: &MemberLogin<'_>) -> MemberAnswer {

@@ -4,6 +4,7 @@
 //! [`MemberAnswer::Continue`] decides. Not here: the chain itself (`chain`), and what becomes of
 //! claims ([`Principal::of_member`](crate::Principal::of_member)).
 
+use crate::exchange::Method;
 use crate::login::LoginRefusal;
 use crate::peer::Peer;
 use crate::principal::Claims;
@@ -13,6 +14,12 @@ pub trait LoginMember: Send + Sync {
     /// Its name, by which the configuration lists it. It is stored with sessions, so it never
     /// changes.
     fn name(&self) -> &str;
+
+    /// Authentication method whose tokens the member takes in
+    /// [`password`](MemberLogin::password); `None` if it takes passwords only.
+    fn method(&self) -> Option<Method> {
+        None
+    }
 
     /// Answers a login. Called on a login thread, so it may compute for some milliseconds. It must
     /// not wait for the network: whoever waits holds up all other logins.
@@ -28,7 +35,7 @@ pub struct MemberLogin<'a> {
     pub listener: &'a str,
     /// User Name without a tenant part; `None` if it is empty or absent.
     pub user_name: Option<&'a str>,
-    /// Password.
+    /// Password, or Authentication Data of the member's [`method`](LoginMember::method).
     pub password: Option<&'a [u8]>,
     /// The Client Identifier, or the one that the broker assigned.
     pub client_id: &'a str,

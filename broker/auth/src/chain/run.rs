@@ -8,6 +8,7 @@ use super::{BUILT_IN_MEMBER, ChainMember, LoginChain};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
+use crate::exchange::Method;
 use crate::login::{
     AnonymousLogin, DecideLogin, Identity, LoginRefusal, LoginRequest, LoginStep, MemberFigures,
     MemberResult, PendingLogin,
@@ -29,6 +30,9 @@ pub enum Certificate<'a> {
 pub struct ChainLogin<'a> {
     /// Facts of the CONNECT.
     pub request: LoginRequest<'a>,
+    /// Authentication method of a bearer token, which is the password of `request`. Members that do
+    /// not take the method are not asked. `None` for a password.
+    pub method: Option<Method>,
     /// Certificate of the Client; `None` if it decides nothing.
     pub certificate: Option<Certificate<'a>>,
     /// Name of the tenant.
@@ -51,6 +55,8 @@ impl ChainLogin<'_> {
 struct PendingChain {
     users: Arc<Directory>,
     chain: Arc<LoginChain>,
+    /// Authentication method of a bearer token.
+    method: Option<Method>,
     user_name: Option<Box<str>>,
     has_password: bool,
     client_id: Arc<str>,
@@ -100,7 +106,7 @@ struct PassedOn(Option<LoginRefusal>);
 /// First step of a login that a chain decides: it waits for a login thread, unless failed logins of
 /// the user from there have to wait.
 pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
-    let ChainLogin { request, certificate, tenant, listener, wall_ms, .. } = login;
+    let ChainLogin { request, method, certificate, tenant, listener, wall_ms, .. } = login;
     let user_name = request.user_name.filter(|name| !name.is_empty());
     // A token may come without a user name. Devices behind one address do not share their
     // failures then.
@@ -116,6 +122,7 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
     let pending = PendingChain {
         users: Arc::clone(users),
         chain: Arc::clone(chain),
+        method,
         user_name: user_name.map(Into::into),
         has_password: request.password.is_some(),
         client_id: Arc::clone(&request.client_id),
@@ -141,6 +148,9 @@ impl DecideLogin for PendingChain {
         let asking = Asking { chain: &self, password: &pending.password, now_ms };
         let mut last = None;
         for (number, member) in self.chain.members.iter().enumerate() {
+            if self.method.is_some_and(|method| !member.takes(method)) {
+                continue;
+            }
             let is_last = number + 1 == self.chain.members.len();
             member.figures.count_asked();
             let said = match &member.member {

@@ -64,6 +64,7 @@ fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogi
             anonymous: AnonymousLogin::default(),
             now_ms: 0,
         },
+        method: None,
         certificate: None,
         tenant: "default",
         is_default_tenant: true,

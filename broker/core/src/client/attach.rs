@@ -231,7 +231,7 @@ fn resume(
 
 /// Whether rules may decide differently about two identities of one session. Threads remember with
 /// a topic's route who may get it.
-fn differs(before: &Identity, now: &Identity) -> bool {
+pub(crate) fn differs(before: &Identity, now: &Identity) -> bool {
     before.peer.address() != now.peer.address()
         || before.protocol_version != now.protocol_version
         || (now.principal.member().is_some() && !before.principal.has_rights_of(&now.principal))

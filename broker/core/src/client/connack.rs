@@ -62,7 +62,9 @@ fn announce(
     }
     if let Some((method, data)) = &request.authenticated {
         announced.push(Id::AuthenticationMethod, Value::Utf8(method.name()))?;
-        announced.push(Id::AuthenticationData, Value::Binary(data))?;
+        if !data.is_empty() {
+            announced.push(Id::AuthenticationData, Value::Binary(data))?;
+        }
     }
     if request.is_assigned {
         announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;

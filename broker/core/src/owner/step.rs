@@ -78,6 +78,9 @@ impl<T: Source> Driven<'_, T> {
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
             return Ok(());
         }
+        if let Phase::Open(open) = &mut input.phase {
+            protocol::reauthenticate::finish(self.connection, open, turn)?;
+        }
         if self.must_pause(input, turn, cx)
             || (self.end_throttling(input, turn)? && self.must_pause(input, turn, cx))
         {

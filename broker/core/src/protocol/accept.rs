@@ -232,7 +232,7 @@ fn still_valid(identity: Identity, turn: &Turn) -> Result<Identity, LoginRefusal
 
 /// End of the login: of the certificate that the Client has shown, or of the claims about its user,
 /// whichever comes first.
-fn login_end(connection: &Connection, client: &Client, turn: &Turn) -> Option<LoginEnd> {
+pub(super) fn login_end(connection: &Connection, client: &Client, turn: &Turn) -> Option<LoginEnd> {
     let certificate = connection.transport.certificate_ends_ms();
     let claims = client.identity().principal.valid_until_ms();
     let is_of_certificate = certificate.is_some_and(|end| claims.is_none_or(|claims| end <= claims));

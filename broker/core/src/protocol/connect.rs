@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Certificate, ChainLogin, LoginRefusal, LoginRequest, LoginStep};
+use lotmq_auth::{Certificate, ChainLogin, Exchange, LoginRefusal, LoginRequest, LoginStep, Method};
 use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_refusal};
 
 use super::accept::accept;
@@ -53,7 +53,7 @@ pub fn begin(
     if let Err(error) = header.check_from_client(connect.version) {
         return Err(refuse(connection, Recipient::of(&connect), ReasonCode::MalformedPacket, &error));
     }
-    let request = match read(tenant, connection, turn, &connect) {
+    let mut request = match read(tenant, connection, turn, &connect) {
         Ok(request) => request,
         Err(refusal) => {
             if let ConnectRefusal::Limit(limit) = refusal {
@@ -70,27 +70,57 @@ pub fn begin(
         return accept(connection, request, Err(LoginRefusal::CertificateExpired), turn);
     }
     let certified = connection.transport.certified();
-    if let Some(method) = connect.properties.authentication_method() {
-        if certified.is_some() {
-            let words = "the client certificate says who the client is, no other method is taken";
-            return Err(refuse(connection, request.recipient, ReasonCode::BadAuthenticationMethod, &words));
+    if let Some(name) = connect.properties.authentication_method() {
+        let data = connect.properties.authentication_data();
+        match begin_method(connection, &request, name, data, certified.as_ref()) {
+            Ok(Begun::Exchange(exchange)) => {
+                let data = data.map(<[u8]>::to_vec);
+                return Authenticating::new(request, exchange).step(connection, turn, data.as_deref());
+            }
+            Ok(Begun::Bearer(method)) => request.authenticated = Some((method, Vec::new())),
+            Err((reason, words)) => return Err(refuse(connection, request.recipient, reason, &words)),
         }
-        let data = connect.properties.authentication_data().map(<[u8]>::to_vec);
-        // Methods are those of the user store.
-        let is_asked = connection.listener.login_chain.has_built_in();
-        let Some(exchange) = tenant.users.begin_exchange(method).filter(|_| is_asked) else {
-            let words = "authentication method is not known or not turned on";
-            let reason = ReasonCode::BadAuthenticationMethod;
-            return Err(refuse(connection, request.recipient, reason, &words));
-        };
-        let begun = Authenticating::new(request, exchange);
-        return begun.step(connection, turn, data.as_deref());
     }
     match login_step(connection, &request, &connect, certified.as_ref(), turn.wall_ms()) {
         LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
         LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
         LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
+}
+
+/// Beginning of an authentication by the method that CONNECT names.
+enum Begun {
+    /// Messages of the method go to and fro.
+    Exchange(Exchange),
+    /// The data of CONNECT are a token of this method.
+    Bearer(Method),
+}
+
+/// Looks for the part of the broker that knows the method, and returns the refusal if none does.
+fn begin_method(
+    connection: &Connection,
+    request: &Request,
+    name: &str,
+    data: Option<&[u8]>,
+    certified: Option<&Certified>,
+) -> Result<Begun, (ReasonCode, &'static str)> {
+    if certified.is_some() {
+        let words = "the client certificate says who the client is, no other method is taken";
+        return Err((ReasonCode::BadAuthenticationMethod, words));
+    }
+    let chain = &connection.listener.login_chain;
+    if let Some(method) = Method::by_name(name).filter(|method| chain.takes_bearer(*method)) {
+        if data.is_none() {
+            let words = "authentication method JWT needs the token in Authentication Data of CONNECT";
+            return Err((ReasonCode::NotAuthorized, words));
+        }
+        return Ok(Begun::Bearer(method));
+    }
+    // All other methods are those of the user store.
+    let exchange = request.tenant.users.begin_exchange(name).filter(|_| chain.has_built_in());
+    let unknown =
+        (ReasonCode::BadAuthenticationMethod, "authentication method is not known or not turned on");
+    exchange.map(Begun::Exchange).ok_or(unknown)
 }
 
 /// First step of a login, as the chain of the listener decides.
@@ -101,9 +131,11 @@ fn login_step(
     certified: Option<&Certified>,
     wall_ms: u64,
 ) -> LoginStep {
+    let method = request.authenticated.as_ref().map(|(method, _)| *method);
+    let token = connect.properties.authentication_data().filter(|_| method.is_some());
     let login = LoginRequest {
         user_name: connect.user_name,
-        password: connect.password,
+        password: if method.is_some() { token } else { connect.password },
         client_id: Arc::clone(&request.client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
@@ -115,6 +147,7 @@ fn login_step(
     });
     let login = ChainLogin {
         request: login,
+        method,
         certificate,
         tenant: &request.tenant.name,
         is_default_tenant: request.tenant.number == 0,

@@ -140,6 +140,12 @@ impl Open {
         )
     }
 
+    /// Notes a re-authentication of a Client whose CONNECT named a method.
+    pub(crate) fn set_again(&mut self, again: Again) {
+        let authentication = self.rare.as_mut().and_then(|rare| rare.authentication.as_mut());
+        authentication.expect("CONNECT named the method of the AUTH").again = Some(again);
+    }
+
     /// How fast the Client may send, where that is bounded.
     pub(crate) fn rate(&self) -> Option<&ClientRate> {
         self.rare.as_ref()?.rate.as_ref()
@@ -244,7 +250,9 @@ pub(crate) struct Authentication {
 }
 
 /// A re-authentication under way.
-pub(crate) struct Again {
-    pub(crate) exchange: Exchange,
-    pub(crate) ends: Time,
+pub(crate) enum Again {
+    /// An exchange of several messages, which must end in time.
+    Exchange { exchange: Exchange, ends: Time },
+    /// A token, which the thread of logins checks.
+    Check(Outcome),
 }

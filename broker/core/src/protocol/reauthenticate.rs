@@ -1,23 +1,30 @@
 //! Authentication anew on a live connection (§4.12.1), and the AUTH packets of either exchange.
 //!
-//! An exchange has as long as the first one. One at a time, with the method of CONNECT.
+//! An exchange has as long as the first one. One at a time, with the method of CONNECT. A token is
+//! checked on another thread, and the connection goes on meanwhile with the rights that it had.
 
 use std::sync::Arc;
 
 use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, Method};
+use lotmq_changes::Op;
 use lotmq_codec::{
     Auth, EncodeError, PacketType, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, ReasonCode,
     encode_auth,
 };
 use lotmq_session::Time;
 
+use super::accept::login_end;
+use super::bearer::{check_again, check_begin};
 use crate::arena::Span;
+use crate::client::attach::differs;
 use crate::connection::Connection;
 use crate::protocol::phase::{Again, Authentication, Open};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
 use crate::turn::Turn;
+use crate::turn::session_row::row;
 
 impl Authentication {
     /// Authentication that has identified the Client by this method.
@@ -32,23 +39,32 @@ impl Authentication {
         (connection, tenant): (&Connection, &Tenant),
         now: Time,
     ) -> Result<&mut Exchange, Violation> {
-        check_method(auth, self.method)?;
         match (auth.reason, &self.again) {
             (ReasonCode::ReAuthenticate, None) => {
                 let exchange =
                     tenant.users.begin_exchange(self.method.name()).ok_or(LoginRefusal::ExchangeFailed)?;
                 let ends = now.plus(connection.listener.connect_timeout());
-                Ok(&mut self.again.insert(Again { exchange, ends }).exchange)
+                self.again = Some(Again::Exchange { exchange, ends });
             }
-            (ReasonCode::ContinueAuthentication, Some(again)) if now >= again.ends => {
-                Err(LoginRefusal::ExchangeFailed.into())
+            (ReasonCode::ContinueAuthentication, Some(Again::Exchange { ends, .. })) if now >= *ends => {
+                return Err(LoginRefusal::ExchangeFailed.into());
             }
-            (ReasonCode::ContinueAuthentication, Some(_)) => {
-                Ok(&mut self.again.as_mut().expect("it was just looked at").exchange)
-            }
+            (ReasonCode::ContinueAuthentication, Some(Again::Exchange { .. })) => {}
             // A second exchange at once, or a message of none; 0x00 is for the server to say.
-            _ => Err(Violation::AuthOutOfTurn),
+            _ => return Err(Violation::AuthOutOfTurn),
         }
+        match &mut self.again {
+            Some(Again::Exchange { exchange, .. }) => Ok(exchange),
+            Some(Again::Check(_)) | None => Err(Violation::AuthOutOfTurn),
+        }
+    }
+
+    /// Takes the outcome of the check of a token, once it is known.
+    fn take_checked(&mut self) -> Option<Result<Identity, LoginRefusal>> {
+        let Some(Again::Check(outcome)) = &self.again else { return None };
+        let checked = outcome.lock().take()?;
+        self.again = None;
+        Some(checked)
     }
 }
 
@@ -67,32 +83,121 @@ pub(super) fn handle(
         .as_mut()
         .and_then(|rare| rare.authentication.as_mut())
         .ok_or(Violation::Unexpected(PacketType::Auth))?;
+    let method = authentication.method;
+    check_method(&received, method)?;
+    if method.is_bearer() {
+        check_begin(&received, authentication.again.as_ref())?;
+        return match check_again(connection, open, turn, method, &received) {
+            Ok(again) => {
+                open.set_again(again);
+                Ok(())
+            }
+            Err(refusal) => Err(refused(connection, open, turn, refusal)),
+        };
+    }
     // Not the time of the turn, which is up to a tick old: a deadline would be missed by as much.
     let exchange =
         authentication.exchange(&received, (connection, &open.client.tenant), turn.core.clock.now())?;
-    let method = exchange.method();
     let before = open.client.identity();
     let login = login_request(connection, before.user_name(), &open.client.client_id);
     let users = &open.client.tenant.users;
-    let packet = match users.step(exchange, received.properties.authentication_data(), &login) {
-        Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
+    match users.step(exchange, received.properties.authentication_data(), &login) {
+        Ok(ExchangeStep::Challenge(data)) => {
+            let packet = auth(ReasonCode::ContinueAuthentication, method, &data);
+            turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
+            Ok(())
+        }
         Ok(ExchangeStep::Done { identity, data }) => {
             authentication.again = None;
-            let protocol_version = before.protocol_version;
-            open.client.reauthenticated(connection, Identity { protocol_version, ..identity });
-            auth(ReasonCode::Success, method, &data)
+            passed(connection, open, turn, identity, &data)
         }
-        Err(refusal) => {
-            let (client_id, user) = (&*open.client.client_id, before.user_name());
-            turn.core.figures.refused_logins.count("re-authentication failed");
-            turn.context.tell(|hooks| {
-                hooks.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal)
-            });
-            return Err(Violation::from(refusal).into());
-        }
-    };
-    turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
+        Err(refusal) => Err(refused(connection, open, turn, refusal)),
+    }
+}
+
+/// Goes on with a re-authentication whose token was checked; nothing happens without one.
+///
+/// # Errors
+/// The end of the connection, if the token was refused.
+pub(crate) fn finish(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+) -> Result<(), CloseReason> {
+    let authentication = open.rare.as_mut().and_then(|rare| rare.authentication.as_mut());
+    match authentication.and_then(Authentication::take_checked) {
+        None => Ok(()),
+        Some(Ok(identity)) => passed(connection, open, turn, identity, &[]),
+        Some(Err(refusal)) => Err(refused(connection, open, turn, refusal)),
+    }
+}
+
+/// Lets a Client go on that has proved its user again, with the rights and the end of the new
+/// login.
+fn passed(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+    identity: Identity,
+    data: &[u8],
+) -> Result<(), CloseReason> {
+    let before = open.client.identity();
+    let users = &open.client.tenant.users;
+    if !before.is_same_user(&identity) || !users.is_current(&identity) {
+        return Err(refused(connection, open, turn, LoginRefusal::NameNotAllowed));
+    }
+    if !identity.principal.is_valid_at(turn.core.clock.wall_ms()) {
+        return Err(refused(connection, open, turn, LoginRefusal::CredentialsExpired));
+    }
+    let identity = Identity { protocol_version: before.protocol_version, ..identity };
+    take_identity(&open.client, connection, turn, identity);
+    // A topic was allowed by the rights of before.
+    open.allowed = None;
+    let end = login_end(connection, &open.client, turn);
+    open.rare.get_or_insert_default().login_ends = end;
+    if let Some(end) = end {
+        turn.timers.watch(connection.place, end.at);
+    }
+    let method = open.rare.as_ref().and_then(|rare| rare.authentication.as_ref()).map(|by| by.method);
+    if let Some(method) = method {
+        let packet = auth(ReasonCode::Success, method, data);
+        turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
+    }
     Ok(())
+}
+
+/// Gives the session the identity of a new login of its user. Other rights count at once, also for
+/// messages that wait or are to be sent again.
+fn take_identity(client: &Arc<Client>, connection: &Connection, turn: &mut Turn, identity: Identity) {
+    let mut state = client.state.lock();
+    if !state.is_on(connection) {
+        return;
+    }
+    let has_other_rights = differs(&state.identity, &identity);
+    let is_stored = state.has_rows(client) && state.identity.principal != identity.principal;
+    state.identity = Arc::new(identity);
+    if has_other_rights {
+        state.queue_allowed_at = 0;
+    }
+    if is_stored {
+        turn.changes(client);
+        turn.batch.push(Op::PutSession(&row(client, &state)));
+    }
+    state.count(&client.client_id, client.is_durable());
+    drop(state);
+    if has_other_rights {
+        client.tenant.routes_changed();
+    }
+}
+
+/// Counts and reports a re-authentication that failed; the reason to close the connection.
+fn refused(connection: &Connection, open: &Open, turn: &mut Turn, refusal: LoginRefusal) -> CloseReason {
+    let (client_id, user) = (&*open.client.client_id, open.client.user_name());
+    turn.core.figures.refused_logins.count("re-authentication failed");
+    turn.context.tell(|hooks| {
+        hooks.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal);
+    });
+    Violation::from(refusal).into()
 }
 
 /// Checks that an AUTH has the method of CONNECT \[MQTT-4.12.1-1\].

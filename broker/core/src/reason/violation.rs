@@ -122,6 +122,8 @@ impl Violation {
             | Self::AuthOutOfTurn
             | Self::MethodChanged => ReasonCode::ProtocolError,
             Self::NotAuthenticated(LoginRefusal::TooManyFailures) => ReasonCode::ConnectionRateExceeded,
+            // DISCONNECT has no Server unavailable (§3.14.2.1).
+            Self::NotAuthenticated(LoginRefusal::Busy | LoginRefusal::CheckFailed) => ReasonCode::ServerBusy,
             Self::NotAuthenticated(_) => ReasonCode::NotAuthorized,
             Self::FilterInvalid(_) => ReasonCode::TopicFilterInvalid,
             Self::Discouraged(Discouraged::Properties) => ReasonCode::MalformedPacket,

@@ -394,16 +394,6 @@ impl Client {
         Arc::clone(&self.state.lock().identity)
     }
 
-    /// Takes the identity that a re-authentication on this connection has proved; its user is the
-    /// session's.
-    pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
-        debug_assert_eq!(identity.user(), self.user(), "an exchange begun by a session is for its user");
-        let mut state = self.state.lock();
-        if state.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection)) {
-            state.identity = Arc::new(identity);
-        }
-    }
-
     /// Whether rules let this Client have messages of a topic.
     pub(crate) fn may_get(&self, topic: &str) -> bool {
         self.tenant.delivers(&self.identity(), topic).authorization.is_allowed()
