@@ -114,6 +114,7 @@ mod read_only_root;
 mod refused_handshakes;
 mod replies;
 mod requests;
+mod rights_matrix;
 mod route_ingest;
 mod route_instances;
 mod route_policies;
