@@ -104,6 +104,7 @@ mod packages;
 mod panels;
 mod passwd;
 mod places;
+mod planted_secrets;
 mod projects;
 mod protection;
 mod proxy_protocol;
