@@ -13,6 +13,7 @@ mod operations;
 mod parts;
 mod principals;
 mod programs;
+mod replies;
 mod session_end;
 mod shards;
 mod subscribe;

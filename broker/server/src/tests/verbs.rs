@@ -14,7 +14,7 @@ use crate::{CommandUser, execute_command, verb_names};
 /// Rows in the order of their execution: user, command, code of the refusal, part of the reply.
 ///
 /// `{module}` stands for a component in base64, `{project}` for a project, `{backup}` for a backup.
-const ROWS: &[(&str, &str, &str, &str)] = &[
+pub(super) const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-help", "", r#""verb":"-addAction""#),
     ("root", "-help addUser", "", r#""usage":"-addUser <user> <password>""#),
     ("root", "-nothing", "UNKNOWN_COMMAND", "Unknown command: -nothing"),
@@ -267,7 +267,7 @@ const ROWS: &[(&str, &str, &str, &str)] = &[
     ("root", "-removeUser bob", "", "bob"),
 ];
 
-fn command(running: &Running, user: &str, text: &str) -> (String, String, Vec<u8>) {
+pub(super) fn command(running: &Running, user: &str, text: &str) -> (String, String, Vec<u8>) {
     let mut file = Vec::new();
     let of = CommandUser { tenant: "default", user };
     let reply = execute_command(&running.server, of, text, &mut file).expect("a vector takes all bytes");
@@ -290,14 +290,31 @@ fn project() -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// Texts for the places in the rows that braces mark.
+pub(super) struct RowTexts {
+    module: String,
+    project: String,
+}
+
+impl RowTexts {
+    pub(super) fn new() -> Self {
+        Self { module: STANDARD.encode(module()), project: STANDARD.encode(project()) }
+    }
+
+    /// Command of a row, with the texts in their places.
+    pub(super) fn fill(&self, text: &str) -> String {
+        let text = text.replace("{module}", &self.module).replace("{project}", &self.project);
+        text.replace("{zeros}", &"0".repeat(64))
+    }
+}
+
 #[test]
 fn every_verb_answers_a_caller_without_mqtt() {
     let running = Running::start("none");
-    let (module, project) = (STANDARD.encode(module()), STANDARD.encode(project()));
+    let texts = RowTexts::new();
     let mut wrong = Vec::new();
     for (user, text, code, part) in ROWS {
-        let text = text.replace("{module}", &module).replace("{project}", &project);
-        let text = text.replace("{zeros}", &"0".repeat(64));
+        let text = texts.fill(text);
         let (found, reply, _) = command(&running, user, &text);
         let is_json =
             serde_json::from_str::<Value>(&reply).is_ok_and(|reply| reply["success"] == found.is_empty());
