@@ -14,6 +14,7 @@
 
 pub(crate) mod blocking_pool;
 pub mod job;
+pub mod reply;
 mod shares;
 mod stored;
 mod user_places;

@@ -27,7 +27,10 @@
 //! 2. Add a line to `GROUPS` in `command/mod.rs`. No other code knows the verb.
 //! 3. New reply codes get a row in `table.rs` of crate `codes`.
 //! 4. Add a row to `tests/verbs.rs` of crate `server`. `UPDATE=1` writes its usage errors into
-//!    `tests/usage_errors.tsv` there.
+//!    `tests/usage_errors.tsv` there, and its reply into `tests/replies.tsv`.
+//!
+//! The function returns a message and data. `command_queue::reply::CommandReply` is made of them, a
+//! value for every front; `command/answer.rs` alone renders it for topics.
 
 pub mod accounts;
 pub mod apply;

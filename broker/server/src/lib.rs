@@ -132,7 +132,7 @@ mod tests;
 
 pub use lotmq_core::limits::markdown as limits_markdown;
 pub use lotmq_net::listening_socket::ListenAddress;
-pub use lotmq_operations::command::{commands_markdown, takes_text, verb_names};
+pub use lotmq_operations::command::{commands_markdown, is_read_only, takes_text, verb_names};
 pub use lotmq_operations::logs::layer as log_topics;
 pub use lotmq_operations::{backup, projects};
 pub use lotmq_process::time_zone::LocalZone;
@@ -141,7 +141,7 @@ pub use lotmq_programs::recorder::{Denial, Forwarded, LoginEvent, Published, Rep
 pub use lotmq_programs::route_modules::named as module_of_route;
 pub use lotmq_programs::route_types::runs_route_type;
 pub use lotmq_programs::seeds::is_seed;
-pub use server::in_process::{CommandReply, CommandUser, execute_command};
+pub use server::in_process::{CommandReply, CommandUser, ReplyData, execute_command};
 pub use server::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};

@@ -8,6 +8,7 @@ mod follower;
 mod full_queue;
 mod heartbeat;
 mod held;
+mod json_front;
 mod memory;
 mod operations;
 mod parts;

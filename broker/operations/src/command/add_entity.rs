@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::deploy_warnings::{Before, Deployed, WARNINGS};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
+use crate::command_queue::reply::ReplyData;
 use crate::command_text::{EntityBody, entity_body, without_request_id};
 use crate::projects::replacement_fingerprint;
 use crate::sys;
@@ -84,14 +85,22 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     }
     let Some(first) = outcomes.first() else {
         let message = diagnostics.first().map(reply_message).unwrap_or_default();
-        return Err(Refusal { message, errors: outside, warnings: outside_warnings, data: None });
+        return Err(Refusal {
+            message,
+            errors: outside,
+            warnings: outside_warnings,
+            data: ReplyData::Nothing,
+        });
     };
     call.about(entity_type(first.kind), &first.name);
     let message = match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
         Some(diagnostic) if first.errors.is_empty() => reply_message(diagnostic),
         _ => first.message.clone(),
     };
-    let data = (!is_alone).then(|| json!({ "entities": outcomes.iter().map(row).collect::<Vec<_>>() }));
+    let data = match is_alone {
+        true => ReplyData::Nothing,
+        false => json!({ "entities": outcomes.iter().map(row).collect::<Vec<_>>() }).into(),
+    };
     let errors: Vec<Value> =
         outside.into_iter().chain(outcomes.iter().flat_map(|outcome| outcome.errors.clone())).collect();
     let warnings = outcomes.into_iter().flat_map(|outcome| outcome.warnings);

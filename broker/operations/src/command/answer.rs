@@ -2,8 +2,8 @@
 //! §1.7, §1.8.
 //!
 //! The asker's sessions get the whole reply; others who may read the topic of replies get who gave
-//! which command and what came of it. A caller in this process
-//! gets file and reply over its channel.
+//! which command and what came of it. A caller in this process gets file and reply over its
+//! channel, as values. Here alone a reply becomes text.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use tracing::debug;
 
-use super::reply::Reply;
 use super::run::Executed;
 use super::verb::CallerFile;
 use crate::backup::{Download, DownloadReceiver};
 use crate::broker::Broker;
-use crate::command_queue::job::{AnswerPart, CommandCaller, CommandReply, Job, ReplyTo, ResponseTo};
+use crate::command_queue::job::{AnswerPart, CommandCaller, Job, ReplyTo, ResponseTo};
+use crate::command_queue::reply::CommandReply;
 use crate::sys::ChangedTopic;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
@@ -44,7 +44,7 @@ pub(super) fn deliver(broker: &Broker, job: &Job, executed: Executed) {
         ReplyTo::Caller(caller) => {
             publish_answer(&job.caller, &changed_topics, None, None);
             let file = file.map(|file| AnswerPart::Bytes(file.bytes));
-            let reply = AnswerPart::Reply(CommandReply { code: reply.code, json: reply.whole });
+            let reply = AnswerPart::Reply(Box::new(reply));
             let (receiver, is_stopping) =
                 (DownloadReceiver::Caller(caller.clone()), || broker.commands.is_stopping());
             let download = Download::new(&is_stopping, &receiver);
@@ -87,7 +87,7 @@ fn publish_file(broker: &Broker, caller: &CommandCaller, file: &CallerFile) {
 fn publish_answer(
     caller: &CommandCaller,
     changed: &[ChangedTopic],
-    reply: Option<&Reply>,
+    reply: Option<&CommandReply>,
     response: Option<&ResponseTo>,
 ) {
     let CommandCaller { tenant, identity, .. } = caller;
@@ -97,10 +97,11 @@ fn publish_answer(
             publish_changed(turn, tenant, changed, caller.hops());
         }
         if let Some(reply) = reply {
-            let asker = Asker::new(identity, caller.session());
-            publish_reply(turn, tenant, reply, &asker, caller.hops());
+            let whole = reply.json();
+            let asked = CommandAsker { identity, session: caller.session(), hops: caller.hops() };
+            publish_texts(turn, tenant, (&whole, Some(&reply.shortened(identity.user_name()))), asked);
             if let Some(response) = response {
-                respond(turn, caller, response, &reply.whole);
+                respond(turn, caller, response, &whole);
             }
         }
         turn.flush();
@@ -123,16 +124,25 @@ fn publish_changed(turn: &mut Turn, tenant: &Arc<Tenant>, changed: &ChangedTopic
     }
 }
 
+/// User who gave a command, and the place where they gave it.
+#[derive(Clone, Copy)]
+pub(super) struct CommandAsker<'a> {
+    pub(super) identity: &'a Identity,
+    /// Number of the session; `None` for a definition.
+    pub(super) session: Option<u64>,
+    /// Number of guest runs that led to the command.
+    pub(super) hops: u8,
+}
+
 /// Publishes a reply on the topic of replies.
 pub(super) fn publish_reply(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
-    reply: &Reply,
-    asker: &Asker<'_>,
-    hops: u8,
+    reply: &CommandReply,
+    asked: CommandAsker<'_>,
 ) {
-    let forms = (reply.whole.as_bytes(), Some(reply.shortened.as_bytes()));
-    publish(turn, tenant, system_topics::OUTPUT_TOPIC, forms, (asker, hops));
+    let shortened = reply.shortened(asked.identity.user_name());
+    publish_texts(turn, tenant, (&reply.json(), Some(&shortened)), asked);
 }
 
 /// Publishes a reply that nobody but the asker gets: who may not give commands fills no topic that
@@ -140,10 +150,21 @@ pub(super) fn publish_reply(
 pub(super) fn publish_reply_to_asker(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
-    reply: &Reply,
-    asker: &Asker<'_>,
+    reply: &CommandReply,
+    asked: CommandAsker<'_>,
 ) {
-    publish(turn, tenant, system_topics::OUTPUT_TOPIC, (reply.whole.as_bytes(), None), (asker, 0));
+    publish_texts(turn, tenant, (&reply.json(), None), asked);
+}
+
+fn publish_texts(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    texts: (&str, Option<&str>),
+    CommandAsker { identity, session, hops }: CommandAsker<'_>,
+) {
+    let (whole, shortened) = texts;
+    let forms = (whole.as_bytes(), shortened.map(str::as_bytes));
+    publish(turn, tenant, system_topics::OUTPUT_TOPIC, forms, (&Asker::new(identity, session), hops));
 }
 
 fn publish(

@@ -25,6 +25,7 @@ use super::share::check_share;
 use super::verb::{Call, Effect, Permission, Verb, Work};
 use crate::asset_catalog::{AssetRecord, InstanceRecord};
 use crate::assets::{self, Asset, AssetKind};
+use crate::command_queue::reply::ReplyData;
 use crate::limits::ASSETS_MAX;
 use crate::managed::Managing as _;
 use crate::module_catalog::Module;
@@ -280,7 +281,7 @@ fn uninstall_multiple(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let message = format!("{} of {all} asset(s) uninstalled.", all - failed);
     match failed {
         0 => Ok(Done::new(message).with_data(rows)),
-        _ => Err(Refusal { message, errors, data: Some(rows.into()), ..Refusal::default() }),
+        _ => Err(Refusal { message, errors, data: ReplyData::Table(rows), ..Refusal::default() }),
     }
 }
 

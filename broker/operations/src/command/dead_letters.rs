@@ -108,14 +108,14 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
             gone.join(", ")
         );
         let errors = vec![problem(Code::EventGone, &message)];
-        return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
+        return Err(Refusal { message, errors, data: data.into(), ..Refusal::default() });
     }
     match &taken.stopped {
         None => report(&taken, "handed to the route again", data),
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
             let errors = vec![problem(Code::ReplayStopped, &message)];
-            Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
+            Err(Refusal { message, errors, data: data.into(), ..Refusal::default() })
         }
     }
 }
@@ -143,7 +143,7 @@ fn report(taken: &LettersTaken, done: &str, data: Value) -> Result<Done, Refusal
     let message =
         format!("{count} dead letter(s) {done}. No dead letter has the number {}{more}.", shown.join(", "));
     let errors = vec![problem(Code::NotFound, &message)];
-    Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
+    Err(Refusal { message, errors, data: data.into(), ..Refusal::default() })
 }
 
 fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -159,7 +159,7 @@ fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "{messages} message(s) taken out; the next is in a call of the route's guest, which may have delivered it: try again when the call has ended."
         );
         let errors = vec![problem(Code::InCall, &message)];
-        return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
+        return Err(Refusal { message, errors, data: data.into(), ..Refusal::default() });
     }
     let text = match messages {
         0 => "No messages wait.".to_owned(),

@@ -277,6 +277,11 @@ pub fn verb_names() -> impl Iterator<Item = &'static str> {
     verbs().map(|verb| verb.name)
 }
 
+/// Whether the verb of this name changes nothing; `None` for an unknown verb.
+pub fn is_read_only(verb: &str) -> Option<bool> {
+    find(verb).map(|verb| matches!(verb.effect, verb::Effect::Reads | verb::Effect::TellsWhatIsStored))
+}
+
 /// Verbs that a later version brings: refused by name, and in no list of features.
 static NOT_AVAILABLE: &[&str] = &[
     "routeCertificates",

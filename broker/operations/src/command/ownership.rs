@@ -58,7 +58,7 @@ impl Removal {
         let row = |(name, owner): &(String, Owner)| json!({ "name": name, "owner": &*owner.name });
         let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
         let data = json!({ "ofOthers": shown, "count": others.len() });
-        Err(Refusal { data: Some(data), ..Refusal::new(Code::OfAnother, message) })
+        Err(Refusal { data: data.into(), ..Refusal::new(Code::OfAnother, message) })
     }
 
     /// The same for definitions of the registry. One that is not there belongs to nobody.

@@ -599,7 +599,7 @@ fn deploy(
     if problems.errors_total > 0 {
         let message =
             format!("Project '{}' is loaded, with {} error(s).", project.name, problems.errors_total);
-        return Err(Refusal { message, errors: problems.errors, data: Some(data), ..Refusal::default() });
+        return Err(Refusal { message, errors: problems.errors, data: data.into(), ..Refusal::default() });
     }
     let message = format!("Project '{}' loaded successfully!", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
@@ -614,7 +614,7 @@ fn other_loaded(loaded: &str, wanted: &str, removes: Vec<Value>) -> Refusal {
         removes.len()
     );
     let data = json!({ "loaded": loaded, "removes": removes });
-    Refusal { data: Some(data), ..Refusal::new(Code::OtherLoaded, message) }
+    Refusal { data: data.into(), ..Refusal::new(Code::OtherLoaded, message) }
 }
 
 fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Arc<Project>>) {

@@ -1,5 +1,4 @@
-//! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys
-//! in a fixed order.
+//! Outcomes of verbs, and the replies that are made of them.
 
 use lotmq_changes::StoreError;
 use serde::Serialize;
@@ -7,37 +6,22 @@ use serde_json::{Value, json};
 
 use super::verb::Verb;
 use crate::command_queue::blocking_pool::BlockingReadError;
+pub(crate) use crate::command_queue::reply::EntityType;
+use crate::command_queue::reply::{CommandReply, ReplyData};
 use crate::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use crate::components::ComponentUnread;
-use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::limits::VERB_SHOWN_CHARS_MAX;
 use lotmq_codes::Code;
 use lotmq_core::durable::store_failure::StoreFailure;
 
 /// Text in place of a reason that the caller may not know.
 pub(super) const WITHHELD: &str = "its user, and who may configure the system, are told why";
 
-/// Type of the entity that a command is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum EntityType {
-    Action,
-    Model,
-    Route,
-    Rule,
-    Python,
-    Panel,
-    Theme,
-    Project,
-    User,
-    Module,
-    Asset,
-}
-
 /// Success of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) message: String,
-    /// Data of the reply, an object or array; `{}` when there is nothing to tell.
-    pub(crate) data: Option<Value>,
+    pub(crate) data: ReplyData,
     /// Warnings, of the same shape as errors.
     pub(crate) warnings: Vec<Value>,
     /// Whether there is no reply at all, which only `-updateData` wants.
@@ -52,14 +36,12 @@ impl Done {
     pub(crate) fn with_data(self, data: impl Serialize) -> Self {
         let data =
             serde_json::to_value(data).expect("data of replies are strings, numbers, lists and records");
-        Self { data: Some(data), ..self }
+        Self { data: data.into(), ..self }
     }
 
     /// Adds a member to data that are a record.
     pub(crate) fn with_member(mut self, name: &str, value: Value) -> Self {
-        if let Some(Value::Object(data)) = &mut self.data {
-            data.insert(name.to_owned(), value);
-        }
+        self.data.add_member(name, value);
         self
     }
 
@@ -77,7 +59,7 @@ pub struct Refusal {
     pub(crate) errors: Vec<Value>,
     /// Warnings beside them.
     pub(crate) warnings: Vec<Value>,
-    pub(crate) data: Option<Value>,
+    pub(crate) data: ReplyData,
 }
 
 impl Refusal {
@@ -178,39 +160,6 @@ pub(crate) fn problem(code: Code, message: &str) -> Value {
     json!({ "message": message, "code": code })
 }
 
-/// Envelope of a reply.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    success: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    message: &'a str,
-    /// User who gave the command, where somebody else is told of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entity_type: Option<EntityType>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entity_name: Option<&'a str>,
-    data: &'a Value,
-    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
-    errors: &'a [Value],
-    #[serde(skip_serializing_if = "<[Value]>::is_empty")]
-    warnings: &'a [Value],
-}
-
-/// Reply to a command, in full for the asker and shortened for others.
-pub(crate) struct Reply {
-    /// Code of the refusal; `None` of a success.
-    pub(crate) code: Option<String>,
-    pub(crate) whole: String,
-    /// Shortened reply: the command, the user and the result; of the same shape as every reply.
-    pub(crate) shortened: String,
-}
-
 /// Heading of a reply: request and verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Heading<'a> {
@@ -221,71 +170,25 @@ pub(crate) struct Heading<'a> {
 }
 
 impl Heading<'_> {
-    /// Makes the reply to the command of a user, `None` for an anonymous one.
-    pub(crate) fn reply(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> Reply {
-        let code = outcome.as_ref().err().map(|refusal| refusal.code().to_owned());
-        Reply { code, whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
-    }
-
-    /// Makes the reply as JSON. A reply that would be too long for a packet says so instead.
-    fn whole(&self, outcome: &Result<Done, Refusal>) -> String {
-        let text = self.envelope(outcome);
-        if text.len() <= REPLY_BYTES_MAX {
-            return text;
-        }
-        let message = format!("The reply has {} bytes, the limit is {REPLY_BYTES_MAX}.", text.len());
-        self.envelope(&Err(Refusal::new(Code::ReplyTooLarge, message)))
-    }
-
-    fn shortened(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> String {
-        let command = self.command.map_or_else(|| "A command".to_owned(), pascal_case);
-        let by = user.map_or_else(|| "an anonymous client".to_owned(), |user| format!("user {user}"));
-        let nothing = json!({});
-        let (message, errors) = match outcome {
-            Ok(_) => (format!("{command} by {by}: done."), Vec::new()),
-            Err(refusal) => {
-                let message = format!("{command} by {by}: {}.", refusal.code());
-                let errors = vec![json!({ "message": refusal.code(), "code": refusal.code() })];
-                (message, errors)
-            }
+    /// Makes the reply to a command with this outcome.
+    pub(crate) fn reply(&self, outcome: Result<Done, Refusal>) -> CommandReply {
+        let success = outcome.is_ok();
+        let (message, data, errors, warnings) = match outcome {
+            Ok(Done { message, data, warnings, .. }) => (message, data, Vec::new(), warnings),
+            Err(Refusal { message, data, errors, warnings }) => (message, data, errors, warnings),
         };
-        let envelope = Envelope {
-            success: outcome.is_ok(),
+        CommandReply {
+            success,
             command: self.command.map(pascal_case),
-            request_id: self.request_id,
-            message: &message,
-            user,
-            entity_type: None,
-            entity_name: None,
-            data: &nothing,
-            errors: &errors,
-            warnings: &[],
-        };
-        serde_json::to_string(&envelope).expect("an envelope is strings and JSON values")
-    }
-
-    fn envelope(&self, outcome: &Result<Done, Refusal>) -> String {
-        let nothing = json!({});
-        let (message, data) = match outcome {
-            Ok(done) => (&done.message, &done.data),
-            Err(refusal) => (&refusal.message, &refusal.data),
-        };
-        let envelope = Envelope {
-            success: outcome.is_ok(),
-            command: self.command.map(pascal_case),
-            request_id: self.request_id,
+            request_id: self.request_id.map(str::to_owned),
             message,
             user: None,
             entity_type: self.entity.map(|(entity_type, _)| entity_type),
-            entity_name: self.entity.map(|(_, name)| name),
-            data: data.as_ref().unwrap_or(&nothing),
-            errors: outcome.as_ref().err().map_or(&[], |refusal| &refusal.errors),
-            warnings: match outcome {
-                Ok(done) => &done.warnings,
-                Err(refusal) => &refusal.warnings,
-            },
-        };
-        serde_json::to_string(&envelope).expect("an envelope is strings and JSON values")
+            entity_name: self.entity.map(|(_, name)| name.to_owned()),
+            data,
+            errors,
+            warnings,
+        }
     }
 }
 
@@ -321,6 +224,7 @@ pub(crate) fn missing_argument(verb: &Verb, argument: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::REPLY_BYTES_MAX;
 
     #[test]
     fn envelopes_have_their_keys_in_order() {
@@ -330,7 +234,7 @@ mod tests {
             entity: Some((EntityType::Model, "Nope")),
         };
         assert_eq!(
-            heading.whole(&Err(Refusal::not_found("Model 'Nope' not found."))),
+            heading.reply(Err(Refusal::not_found("Model 'Nope' not found."))).json(),
             r#"{"success":false,"command":"RemoveModel","requestId":"a1","message":"Model 'Nope' not found.","#
                 .to_owned()
                 + r#""entityType":"Model","entityName":"Nope","data":{},"#
@@ -338,13 +242,13 @@ mod tests {
         );
         let text = CommandText::new("-foo");
         assert_eq!(
-            Heading::default().whole(&Err(unknown_command(&text))),
+            Heading::default().reply(Err(unknown_command(&text))).json(),
             r#"{"success":false,"message":"Unknown command: -foo","data":{},"#.to_owned()
                 + r#""errors":[{"message":"Unknown command: -foo","code":"UNKNOWN_COMMAND","suggestions":["-help lists all commands"]}]}"#
         );
         let done = Done::new("2 route(s).").with_data([1, 2]).with_warning(Code::Truncated, "odd");
         assert_eq!(
-            Heading { command: Some("listRoutes"), ..Heading::default() }.whole(&Ok(done)),
+            Heading { command: Some("listRoutes"), ..Heading::default() }.reply(Ok(done)).json(),
             r#"{"success":true,"command":"ListRoutes","message":"2 route(s).","data":[1,2],"#.to_owned()
                 + r#""warnings":[{"message":"odd","code":"TRUNCATED"}]}"#
         );
@@ -353,7 +257,7 @@ mod tests {
     #[test]
     fn a_reply_that_no_packet_holds_is_refused_by_size() {
         let done = Done::new("m").with_data("x".repeat(REPLY_BYTES_MAX));
-        let reply = Heading::default().whole(&Ok(done));
+        let reply = Heading::default().reply(Ok(done)).json();
         assert!(reply.starts_with(r#"{"success":false,"message":"The reply has "#), "{reply}");
         assert!(reply.contains("REPLY_TOO_LARGE"));
     }
@@ -367,12 +271,12 @@ mod tests {
         };
         let done = Done::new("1 variable: SECRET.").with_data(["value"]).with_warning(Code::Truncated, "odd");
         assert_eq!(
-            heading.reply(Some("ann"), &Ok(done)).shortened,
+            heading.reply(Ok(done)).shortened(Some("ann")),
             r#"{"success":true,"command":"ListEnv","requestId":"a1","message":"ListEnv by user ann: done.","user":"ann","data":{}}"#
         );
-        let refusal = Refusal { data: Some(json!(1)), ..Refusal::not_found("User 'bob' not found.") };
+        let refusal = Refusal { data: json!(1).into(), ..Refusal::not_found("User 'bob' not found.") };
         assert_eq!(
-            Heading::default().reply(None, &Err(refusal)).shortened,
+            Heading::default().reply(Err(refusal)).shortened(None),
             r#"{"success":false,"message":"A command by an anonymous client: NOT_FOUND.","data":{},"#
                 .to_owned()
                 + r#""errors":[{"message":"NOT_FOUND","code":"NOT_FOUND"}]}"#

@@ -250,7 +250,7 @@ fn connects_now(call: &Call<'_>, route: &RouteRunner, name: &str) -> Done {
 
 fn refusal(code: Code, message: String, data: Value) -> Refusal {
     let errors = vec![problem(code, &message)];
-    Refusal { message, errors, data: Some(data), ..Refusal::default() }
+    Refusal { message, errors, data: data.into(), ..Refusal::default() }
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {

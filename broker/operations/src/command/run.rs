@@ -8,17 +8,18 @@ use serde_json::Value;
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
-use super::answer::{publish_reply, publish_reply_to_asker};
+use super::answer::{CommandAsker, publish_reply, publish_reply_to_asker};
 use super::argument::{ArgumentValues, NO_VALUES};
 use super::modules::parts;
 use super::redaction::redacted;
-use super::reply::{self, Done, Heading, Refusal, Reply};
+use super::reply::{self, Done, Heading, Refusal};
 use super::verb::{Call, CallerFile, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::audit::{Event, Kind, Record};
 use crate::broker::Broker;
 use crate::command_queue::OwnPassword;
 use crate::command_queue::job::{CommandCaller, Job};
+use crate::command_queue::reply::CommandReply;
 use crate::command_text::{CommandText, normalized_verb};
 use crate::managed::Managing as _;
 use crate::sys::ChangedTopic;
@@ -28,7 +29,6 @@ use lotmq_core::arena::Span;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::fan_out::Asker;
 use lotmq_programs::HasPrograms as _;
 
 /// Time that a command which tells what is stored waits for one that changes it. A disk that hangs
@@ -37,7 +37,7 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Outcome of a command, to be delivered to its caller.
 pub(super) struct Executed {
-    pub(super) reply: Reply,
+    pub(super) reply: CommandReply,
     /// `$SYS` topics that changed, to be published before the reply.
     pub(super) changed_topics: Vec<ChangedTopic>,
     /// File for the caller alone, to be sent before the reply.
@@ -56,7 +56,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
     let Ok(payload) = std::str::from_utf8(&job.payload) else {
         note(&broker.core, job, AuditEntry { result: Code::NotUtf8.name(), ..AuditEntry::default() });
         let refusal = Refusal::new(Code::NotUtf8, "The command is not UTF-8 text.");
-        return refuse(broker, job, Heading::default(), refusal);
+        return refuse(broker, Heading::default(), refusal);
     };
     let text = CommandText::new(payload);
     let name = normalized_verb(text.verb);
@@ -108,12 +108,12 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) -> Executed {
         ..heading
     };
     Executed {
-        reply: heading.reply(call.identity.user_name(), &outcome),
         is_silent: outcome.as_ref().is_ok_and(|done| done.is_silent),
         file: call.file.take().filter(|_| outcome.is_ok()),
         changed_topics: std::mem::take(&mut call.changed_topics),
         users_changed: call.users_changed,
         restarts: call.restarts,
+        reply: heading.reply(outcome),
     }
 }
 
@@ -124,7 +124,7 @@ fn run_unknown(broker: &Broker, job: &Job, text: &CommandText<'_>, heading: Head
         None => (None, reply::unknown_command(text)),
     };
     note(&broker.core, job, AuditEntry { verb, result: refusal.code(), ..AuditEntry::default() });
-    refuse(broker, job, Heading { command: verb, ..heading }, refusal)
+    refuse(broker, Heading { command: verb, ..heading }, refusal)
 }
 
 /// Logs a command: one that looked at something and was answered is nothing to tell people of.
@@ -168,14 +168,14 @@ pub(super) fn panicked(broker: &Broker, job: &Job) -> Executed {
     );
     let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
     let refusal = Refusal::new(Code::InternalError, "The command failed by an error of the broker.");
-    refuse(broker, job, heading, refusal)
+    refuse(broker, heading, refusal)
 }
 
 /// Refuses a command that no verb has executed.
-fn refuse(broker: &Broker, job: &Job, heading: Heading<'_>, refusal: Refusal) -> Executed {
+fn refuse(broker: &Broker, heading: Heading<'_>, refusal: Refusal) -> Executed {
     broker.core.counters.commands_refused.add(1);
     Executed {
-        reply: heading.reply(job.caller.identity.user_name(), &Err(refusal)),
+        reply: heading.reply(Err(refusal)),
         changed_topics: Vec::new(),
         file: None,
         is_silent: false,
@@ -336,8 +336,8 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
         Code::NotAvailable,
         "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
     );
-    let reply = heading.reply(identity.user_name(), &Err(refusal));
-    publish_reply(turn, tenant, &reply, &Asker::new(identity, Some(client.session_id)), 0);
+    let reply = heading.reply(Err(refusal));
+    publish_reply(turn, tenant, &reply, CommandAsker { identity, session: Some(client.session_id), hops: 0 });
 }
 
 /// Answers at once that too many commands wait.
@@ -349,8 +349,8 @@ pub(crate) fn busy(
 ) {
     let refusal =
         |_: Option<&Verb>| Refusal::new(Code::Busy, "Too many commands are waiting. Try again later.");
-    let reply = refused_at_once(turn, identity, payload, refusal);
-    publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
+    let reply = refused_at_once(turn, payload, refusal);
+    publish_reply(turn, tenant, &reply, CommandAsker { identity, session, hops: 0 });
 }
 
 /// Answers a Client at once that it may not give a command. Only its user's sessions get the reply.
@@ -363,18 +363,17 @@ pub(crate) fn not_allowed(turn: &mut Turn, client: &Client, payload: Span) {
             Refusal::new(Code::PermissionDenied, "Permission denied: You are not allowed to give commands.")
         }
     };
-    let reply = refused_at_once(turn, &identity, &payload, refusal);
-    let asker = Asker::new(&identity, Some(client.session_id));
-    publish_reply_to_asker(turn, &client.tenant, &reply, &asker);
+    let reply = refused_at_once(turn, &payload, refusal);
+    let asked = CommandAsker { identity: &identity, session: Some(client.session_id), hops: 0 };
+    publish_reply_to_asker(turn, &client.tenant, &reply, asked);
 }
 
 /// Reply to a command that is refused before a command thread has it.
 fn refused_at_once(
     turn: &Turn,
-    identity: &Identity,
     payload: &[u8],
     refusal: impl FnOnce(Option<&Verb>) -> Refusal,
-) -> Reply {
+) -> CommandReply {
     turn.core.counters.commands.add(1);
     turn.core.counters.commands_refused.add(1);
     let text = std::str::from_utf8(payload).map(CommandText::new).ok();
@@ -384,5 +383,5 @@ fn refused_at_once(
         request_id: text.and_then(|text| text.request_id),
         entity: None,
     };
-    heading.reply(identity.user_name(), &Err(refusal(verb)))
+    heading.reply(Err(refusal(verb)))
 }

@@ -47,7 +47,7 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
             entry["line"] = json!(error.line);
             entry["column"] = json!(error.column);
         }
-        return Err(Refusal { message, errors: vec![entry], data: Some(data), ..Refusal::default() });
+        return Err(Refusal { message, errors: vec![entry], data: data.into(), ..Refusal::default() });
     }
     let mut done = Done::new(format!("Action '{name}' executed successfully.")).with_data(data);
     if report.dropped > 0 {

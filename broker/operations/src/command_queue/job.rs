@@ -9,6 +9,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use zeroize::Zeroizing;
 
+use super::reply::CommandReply;
 use super::work::Load;
 use crate::uploads::ReceivedUpload;
 
@@ -107,14 +108,5 @@ pub(crate) enum AnswerPart {
     /// Next bytes of a download.
     Bytes(Bytes),
     /// Reply, without which the command did not end.
-    Reply(CommandReply),
-}
-
-/// Reply to a command for the caller itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandReply {
-    /// Code of the refusal; `None` if the command was executed.
-    pub code: Option<String>,
-    /// The reply as JSON, as the topic of replies has it.
-    pub json: String,
+    Reply(Box<CommandReply>),
 }

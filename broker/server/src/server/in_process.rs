@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Server;
 use lotmq_operations::command::command_in_process;
-pub use lotmq_operations::command_queue::job::CommandReply;
+pub use lotmq_operations::command_queue::reply::{CommandReply, ReplyData};
 
 /// User of a tenant, whose rights a command has.
 #[derive(Debug, Clone, Copy)]

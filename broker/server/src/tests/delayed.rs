@@ -12,7 +12,7 @@ fn nothing_is_kept_below_the_prefix_of_delays() {
     let running = Running::start("none");
     let command = |text: &str| {
         let root = CommandUser { tenant: "default", user: "root" };
-        execute_command(&running.server, root, text, &mut Vec::new()).unwrap().json
+        execute_command(&running.server, root, text, &mut Vec::new()).unwrap().json()
     };
     for (name, topic) in [("Later", "$delayed/5/valve"), ("Now", "valve")] {
         let added = command(&format!(

@@ -271,7 +271,7 @@ pub(super) fn command(running: &Running, user: &str, text: &str) -> (String, Str
     let mut file = Vec::new();
     let of = CommandUser { tenant: "default", user };
     let reply = execute_command(&running.server, of, text, &mut file).expect("a vector takes all bytes");
-    (reply.code.unwrap_or_default(), reply.json, file)
+    (reply.code().unwrap_or_default().to_owned(), reply.json(), file)
 }
 
 /// An action as a component of its own.

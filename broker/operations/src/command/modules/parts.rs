@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::check_place;
 use super::options::ModuleRequest;
 use crate::broker::Broker;
-use crate::command::answer::publish_reply;
+use crate::command::answer::{CommandAsker, publish_reply};
 use crate::command::argument::word;
 use crate::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::command::verb::{Call, Effect, Permission, Verb, Work};
@@ -37,7 +37,6 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::fan_out::Asker;
 use lotmq_core::turn::internal;
 use lotmq_process::clock::utc_text;
 use lotmq_process::this_turn;
@@ -183,11 +182,12 @@ pub(crate) fn part_published(
         Err((refusal, origin)) => {
             let refused = Err(Refusal::new(refusal.code(), refusal.to_string()));
             match &origin {
-                Some(origin) => tell_end(turn, origin, &refused),
+                Some(origin) => tell_end(turn, origin, refused),
                 None => {
-                    let reply = heading(None).reply(identity.user_name(), &refused);
-                    let asker = Asker::new(&identity, Some(client.session_id));
-                    publish_reply(turn, &client.tenant, &reply, &asker, 0);
+                    let reply = heading(None).reply(refused);
+                    let asked =
+                        CommandAsker { identity: &identity, session: Some(client.session_id), hops: 0 };
+                    publish_reply(turn, &client.tenant, &reply, asked);
                 }
             }
             return Err(NotTaken::PartRefused);
@@ -287,16 +287,17 @@ pub fn expire(broker: &Broker, turn: &mut Turn, now: Time) {
 fn ended(turn: &mut Turn, upload: &Ended, refusal: Refusal) {
     let Ended { id, origin } = upload;
     publish_status(turn, &origin.tenant, &origin.module, &status_of(id, &refusal));
-    tell_end(turn, origin, &Err(refusal));
+    tell_end(turn, origin, Err(refusal));
 }
 
 /// Replies to the command of an upload.
-fn tell_end(turn: &mut Turn, origin: &UploadOrigin, outcome: &Result<Done, Refusal>) {
+fn tell_end(turn: &mut Turn, origin: &UploadOrigin, outcome: Result<Done, Refusal>) {
     let text = std::str::from_utf8(&origin.command).map(CommandText::new).ok();
     let request_id = text.as_ref().and_then(|text| text.request_id);
     let heading = Heading { request_id, ..heading(Some(&origin.module)) };
-    let reply = heading.reply(origin.identity.user_name(), outcome);
-    publish_reply(turn, &origin.tenant, &reply, &Asker::new(&origin.identity, Some(origin.session)), 0);
+    let reply = heading.reply(outcome);
+    let asked = CommandAsker { identity: &origin.identity, session: Some(origin.session), hops: 0 };
+    publish_reply(turn, &origin.tenant, &reply, asked);
 }
 
 fn heading(module: Option<&str>) -> Heading<'_> {

@@ -35,7 +35,7 @@ pub(super) fn report(
             "Project '{}' would be loaded with {} error(s). Nothing was changed.",
             project.name, problems.errors_total
         );
-        return Err(Refusal { message, errors: problems.errors, data: Some(data), ..Refusal::default() });
+        return Err(Refusal { message, errors: problems.errors, data: data.into(), ..Refusal::default() });
     }
     let message = format!("Project '{}' can be loaded. Nothing was changed.", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })

@@ -117,7 +117,7 @@ pub(super) fn check_ended(
     let row = |(name, owner): &(Arc<str>, Owner)| json!({ "name": &**name, "owner": &*owner.name });
     let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
     let data = json!({ "ofOthers": shown, "count": others.len() });
-    Err(Refusal { data: Some(data), ..Refusal::new(Code::OfAnother, message) })
+    Err(Refusal { data: data.into(), ..Refusal::new(Code::OfAnother, message) })
 }
 
 /// Scopes of the commands for definitions of a kind.

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::super::reply::{Heading, Refusal};
 use crate::broker::Broker;
-use crate::command_queue::job::{AnswerPart, CommandCaller, CommandOrigin, CommandReply, Job, ReplyTo};
+use crate::command_queue::job::{AnswerPart, CommandCaller, CommandOrigin, Job, ReplyTo};
+use crate::command_queue::reply::CommandReply;
 use lotmq_codes::Code;
 
 /// Name of the caller where a Client has its Client Identifier.
@@ -31,10 +32,7 @@ pub fn command(
     text: &str,
     file: &mut dyn Write,
 ) -> io::Result<CommandReply> {
-    let refused = |code, message: &str| {
-        let reply = Heading::default().reply(Some(user), &Err(Refusal::new(code, message)));
-        CommandReply { code: reply.code, json: reply.whole }
-    };
+    let refused = |code, message: &str| Heading::default().reply(Err(Refusal::new(code, message)));
     let Some(principal) = tenant.users.principal(user) else {
         return Ok(refused(Code::PermissionDenied, "The user does not exist."));
     };
@@ -56,7 +54,7 @@ pub fn command(
     for part in parts {
         match part {
             AnswerPart::Bytes(bytes) => file.write_all(&bytes)?,
-            AnswerPart::Reply(reply) => return Ok(reply),
+            AnswerPart::Reply(reply) => return Ok(*reply),
         }
     }
     Ok(refused(Code::Stopping, "The broker is stopping."))
