@@ -16,8 +16,8 @@
 //! [`Clock`](clock::Clock), [`Transport`](connection::Transport), [`BrokerHooks`],
 //! [`TenantHooks`](tenant::triggers::TenantHooks),
 //! [`GuestRunner`](turn::broker_hooks::GuestRunner). Not here: the meaning of bytes (`codec`),
-//! flows of one session (`session`), matching (`router`), permanence (`store`), shards and sockets,
-//! guests and management (`server`).
+//! flows of one session (`session`), matching (`router`), permanence (`store`), shards and sockets
+//! (`net`), programs (`programs`), commands and the `$SYS` tree (`operations`).
 //!
 //! Further invariants, with the tests that guard them:
 //!

@@ -17,7 +17,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_net::Net;
 use lotmq_programs::{HasPrograms as _, Hosting};
 
-/// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree
+/// The broker as this crate sees it: network, guests, and what commands and the `$SYS` tree
 /// share.
 pub struct Broker {
     /// Data path.

@@ -1,4 +1,4 @@
-//! Hooks of the core and of guests into management: log lines, the audit, topics of the `$SYS`
+//! Hooks of the core and of guests into this crate: log lines, the audit, topics of the `$SYS`
 //! tree, commands, passwords.
 
 use std::collections::VecDeque;

@@ -31,7 +31,7 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// Returns the management of a tenant that has only an audit.
+    /// Returns the state of a tenant that has only an audit.
     pub fn new(audit: Audit) -> Self {
         Self {
             counted: Counted::default(),
@@ -47,14 +47,14 @@ impl Managed {
     }
 }
 
-/// Access from a tenant to its management.
+/// Access from a tenant to its [`Managed`] state.
 pub trait Managing {
-    /// Returns the management of the tenant.
+    /// Returns the state of the tenant.
     fn managed(&self) -> &Managed;
 }
 
 impl Managing for Tenant {
     fn managed(&self) -> &Managed {
-        self.programs().managed.downcast_ref().expect("every tenant is made with its management")
+        self.programs().managed.downcast_ref().expect("every tenant is made with its managed state")
     }
 }

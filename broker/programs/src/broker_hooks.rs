@@ -1,4 +1,4 @@
-//! Interface of the management above the guests.
+//! Interface of crate `operations`, which is above the guests.
 
 use std::sync::{Arc, Weak};
 

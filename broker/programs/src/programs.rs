@@ -40,13 +40,13 @@ pub struct Programs {
     pub(super) window_rounds: RoundRobin,
     /// Messages that rules withhold from subscribers.
     pub(super) delivery_denials: DeliveryDenials,
-    /// State that the management above keeps for the tenant; guests do not look into it.
+    /// State that crate `operations` keeps for the tenant; guests do not look into it.
     pub managed: Box<dyn Any + Send + Sync>,
 }
 
 impl Programs {
-    /// Programs of a tenant that has none yet, with these values and secrets, and the management's
-    /// state.
+    /// Programs of a tenant that has none yet, with these values and secrets, and the state of
+    /// crate `operations`.
     pub fn new(guests: Guests, variables: Variables, managed: Box<dyn Any + Send + Sync>) -> Self {
         Self {
             guests: Arc::new(guests),

@@ -2,7 +2,7 @@
 //! calls their runner when the turn has come to them.
 //!
 //! A message that starts nothing calls nothing of this. Not here: what is started, and how
-//! (`guests`).
+//! (crate `programs`).
 
 use std::any::Any;
 use std::sync::Arc;

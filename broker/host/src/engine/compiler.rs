@@ -8,7 +8,7 @@
 //!
 //! Invariants: the code cache holds optimised code only; an [`Artifact`] comes from our own worker
 //! over our own pipe, or from the compiler in this process. Not here: who may use a worker, and
-//! when (the server's `guests::compile_workers`).
+//! when (`compile_workers` of crate `programs`).
 
 mod charge;
 mod frames;
