@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lotmq_guest::route::{Failure, QoS};
+use nats_protocol::Login;
 use route_settings::{Configuration, Settings, TopicPattern};
 
 use crate::limits::TIMEOUT_SECONDS;
@@ -24,14 +25,6 @@ pub(crate) struct Config {
     /// Subjects by mapping.
     pub(crate) outward: BTreeMap<String, SubjectPattern>,
     pub(crate) inward: Vec<Inward>,
-}
-
-/// Credentials of the route.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Login {
-    None,
-    User { user: String, password: String },
-    Token(String),
 }
 
 /// Subjects whose messages come here.

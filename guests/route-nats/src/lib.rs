@@ -3,7 +3,6 @@
 //! A delivery is accepted when the server has it, or with `JETSTREAM` when a stream has stored it.
 
 mod config;
-mod frame;
 mod limits;
 mod link;
 mod serving;

@@ -1,11 +1,10 @@
 //! Connection to the server: sends messages, and reads the server's answers in order.
 
 use lotmq_guest::route::{Failure, net};
+use nats_protocol::{Frame, Server, decode, is_for_people};
 use route_frames::Frames;
-use serde_json::{Map, Value as Json, json};
 
-use crate::config::{Config, Login};
-use crate::frame::{Frame, decode};
+use crate::config::Config;
 use crate::limits::{FRAME_BYTES_MAX, OPEN_MS};
 
 pub(crate) struct Link {
@@ -26,23 +25,19 @@ impl Link {
             Frame::Error(text) => return Err(refused(&text)),
             _ => return Err(Failure::Reconnect("its first word is not INFO".to_owned())),
         };
-        link.payload_max = info["max_payload"]
-            .as_u64()
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .unwrap_or(FRAME_BYTES_MAX);
-        link.has_headers = info["headers"] == true;
-        match (config.is_secure, info["tls_required"] == true || info["tls_available"] == true) {
+        let server = Server::of(&info, FRAME_BYTES_MAX);
+        (link.payload_max, link.has_headers) = (server.payload_max, server.has_headers);
+        match (config.is_secure, server.has_tls) {
             (true, true) => link.frames.start_tls()?,
             (true, false) => {
                 return Err(Failure::Fatal("the server has no TLS, for which USE_TLS asks".to_owned()));
             }
-            (false, true) if info["tls_required"] == true => {
+            (false, true) if server.needs_tls => {
                 return Err(Failure::Fatal("the server wants TLS: USE_TLS TRUE".to_owned()));
             }
             (false, _) => {}
         }
-        let hello = format!("CONNECT {}\r\nPING\r\n", link.greeting(config, is_verbose));
-        link.send(hello.as_bytes())?;
+        link.send(server.greeting(&config.login, config.is_secure, is_verbose).as_bytes())?;
         loop {
             match link.frame()? {
                 Frame::Pong => return Ok(link),
@@ -50,33 +45,6 @@ impl Link {
                 Frame::Ok | Frame::Info(_) | Frame::Ping | Frame::Message(_) => {}
             }
         }
-    }
-
-    fn greeting(&self, config: &Config, is_verbose: bool) -> Json {
-        let mut said = Map::new();
-        for (name, value) in [
-            ("verbose", json!(is_verbose)),
-            ("pedantic", json!(false)),
-            ("tls_required", json!(config.is_secure)),
-            ("name", json!("lotmq")),
-            ("lang", json!("rust")),
-            ("version", json!(env!("CARGO_PKG_VERSION"))),
-            ("protocol", json!(1)),
-            ("echo", json!(true)),
-            ("headers", json!(self.has_headers)),
-            ("no_responders", json!(self.has_headers)),
-        ] {
-            said.insert(name.to_owned(), value);
-        }
-        match &config.login {
-            Login::None => {}
-            Login::User { user, password } => {
-                said.insert("user".to_owned(), user.as_str().into());
-                said.insert("pass".to_owned(), password.as_str().into());
-            }
-            Login::Token(token) => drop(said.insert("auth_token".to_owned(), token.as_str().into())),
-        }
-        said.into()
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -120,11 +88,8 @@ impl Link {
 
 /// Maps an error of the server to a failure of the route.
 pub(crate) fn refused(text: &str) -> Failure {
-    let lower = text.to_ascii_lowercase();
-    let is_for_people =
-        ["authorization violation", "user authentication", "invalid client", "secure connection"];
-    if is_for_people.iter().any(|known| lower.starts_with(known)) {
-        return Failure::Fatal(text.to_owned());
+    match is_for_people(text) {
+        true => Failure::Fatal(text.to_owned()),
+        false => Failure::Reconnect(text.to_owned()),
     }
-    Failure::Reconnect(text.to_owned())
 }

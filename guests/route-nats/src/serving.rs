@@ -4,11 +4,11 @@
 use lotmq_guest::route::{
     Addressee, Delivery, Failure, Properties, Receipt, UserProperty, ambient, net, state,
 };
+use nats_protocol::{Frame, Received};
 use route_ledger::{Done, Ledger};
 use serde_json::Value as Json;
 
 use crate::config::Config;
-use crate::frame::{Frame, Received};
 use crate::limits::{HEADERS_MAX, PIPELINE_BYTES};
 use crate::link::{Link, refused};
 
@@ -264,6 +264,7 @@ mod tests {
         Received {
             subject: "i.1".to_owned(),
             subscription: "1".to_owned(),
+            reply: None,
             status: status.map(str::to_owned),
             headers: Vec::new(),
             payload: payload.as_bytes().to_vec(),

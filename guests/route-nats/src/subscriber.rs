@@ -1,10 +1,10 @@
 //! Subjects whose messages are published here, over a connection of their own.
 
 use lotmq_guest::route::{Arrival, Failure, Properties, UserProperty, net};
+use nats_protocol::{Frame, Received};
 use route_frames::{Listener, left_out};
 
 use crate::config::{Config, Inward};
-use crate::frame::{Frame, Received};
 use crate::limits::HEADERS_MAX;
 use crate::link::{Link, refused};
 use crate::subject::topic_of;

@@ -4,26 +4,36 @@ use serde_json::Value as Json;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Frame {
+pub enum Frame {
+    /// Facts of the server.
     Info(Json),
+    /// The server has taken a line.
     Ok,
+    /// Error of the server, without quotes.
     Error(String),
+    /// The server wants a PONG.
     Ping,
+    /// Answer to a PING.
     Pong,
+    /// A message of a subject.
     Message(Received),
 }
 
 /// A message of a subject.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Received {
-    pub(crate) subject: String,
+pub struct Received {
+    /// Subject of the message.
+    pub subject: String,
     /// Number of the subscription.
-    pub(crate) subscription: String,
+    pub subscription: String,
+    /// Subject for an answer.
+    pub reply: Option<String>,
     /// Status of a message from the server itself, such as 503 for a subject without listeners.
-    pub(crate) status: Option<String>,
+    pub status: Option<String>,
     /// Names and values, in order.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) payload: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// Payload.
+    pub payload: Vec<u8>,
 }
 
 /// Bytes of a line that is no INFO.
@@ -33,7 +43,7 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// That it is none.
-pub(crate) fn decode(bytes: &[u8], most: usize) -> Result<Option<(Frame, usize)>, String> {
+pub fn decode(bytes: &[u8], most: usize) -> Result<Option<(Frame, usize)>, String> {
     let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
         let is_beginning =
             bytes.len() < LINE_BYTES_MAX || (bytes.starts_with(b"INFO ") && bytes.len() < most);
@@ -85,6 +95,7 @@ fn message(
     let received = Received {
         subject: words[0].to_owned(),
         subscription: words[1].to_owned(),
+        reply: words.get(2).filter(|_| words.len() == 3 + sizes).map(|reply| (*reply).to_owned()),
         status,
         headers: headers_found,
         payload: body[headers..].to_vec(),
@@ -135,6 +146,7 @@ mod tests {
             Frame::Message(Received {
                 subject: "a.b".to_owned(),
                 subscription: "1".to_owned(),
+                reply: None,
                 status: status.map(str::to_owned),
                 headers: headers
                     .iter()
@@ -144,7 +156,9 @@ mod tests {
             })
         };
         assert_eq!(one(b"MSG a.b 1 4\r\n\r\nxy\r\n"), received(None, &[], b"\r\nxy"));
-        assert_eq!(one(b"MSG a.b 1 reply 0\r\n\r\n"), received(None, &[], b""));
+        let Frame::Message(asked) = one(b"MSG a.b 1 reply 0\r\n\r\n") else { unreachable!() };
+        assert_eq!(asked.reply.as_deref(), Some("reply"));
+        assert_eq!(Frame::Message(Received { reply: None, ..asked }), received(None, &[], b""));
         assert_eq!(
             one(b"HMSG a.b 1 25 27\r\nNATS/1.0\r\nk: v\r\nk:w:x\r\n\r\nhi\r\n"),
             received(None, &[("k", "v"), ("k", "w:x")], b"hi")
