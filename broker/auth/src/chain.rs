@@ -14,7 +14,10 @@ mod run;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
+pub use member::{
+    AlternativeKind, ClientCertificate, ConnectPacket, LoginMember, MemberAnswer, MemberDenial, MemberLogin,
+    MemberReplied, MemberReply, WaitingLogin, WaitingMember,
+};
 pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
@@ -28,15 +31,32 @@ pub const BUILT_IN_MEMBER: &str = "builtin";
 #[derive(Clone)]
 pub(crate) struct ChainMember {
     name: Arc<str>,
-    /// `None` for the local user store.
-    member: Option<Arc<dyn LoginMember>>,
+    member: MemberKind,
     figures: Arc<MemberFigures>,
 }
 
+/// The part of the broker that a member asks.
+#[derive(Clone)]
+pub(crate) enum MemberKind {
+    /// The local user store.
+    UserStore,
+    /// One that answers at once.
+    Prompt(Arc<dyn LoginMember>),
+    /// One that answers later.
+    Waiting(Arc<dyn WaitingMember>),
+}
+
 impl ChainMember {
+    fn is_user_store(&self) -> bool {
+        matches!(self.member, MemberKind::UserStore)
+    }
+
     /// Whether it takes the tokens of this authentication method. The user store takes none.
     fn takes(&self, method: Method) -> bool {
-        self.member.as_ref().and_then(|member| member.method()) == Some(method)
+        match &self.member {
+            MemberKind::Prompt(member) => member.method() == Some(method),
+            MemberKind::UserStore | MemberKind::Waiting(_) => false,
+        }
     }
 }
 
@@ -56,16 +76,30 @@ pub struct UnknownMember {
 impl LoginMembers {
     /// The user store and these members.
     pub fn new(members: impl IntoIterator<Item = Arc<dyn LoginMember>>) -> LoginMembers {
-        let named = |name: &str, member| {
-            let name: Arc<str> = name.into();
-            (Arc::clone(&name), ChainMember { name, member, figures: Arc::default() })
-        };
-        let others = members.into_iter().map(|member| {
-            let name = member.name().to_owned();
-            named(&name, Some(member))
-        });
-        // Last, so that no member takes its place.
-        LoginMembers(others.chain([named(BUILT_IN_MEMBER, None)]).collect())
+        LoginMembers::default().and(members)
+    }
+
+    /// These and other members that answer at once.
+    #[must_use]
+    pub fn and(self, members: impl IntoIterator<Item = Arc<dyn LoginMember>>) -> LoginMembers {
+        let members = members.into_iter().map(|member| (member.name().into(), MemberKind::Prompt(member)));
+        self.with(members)
+    }
+
+    /// These and others that answer later.
+    #[must_use]
+    pub fn and_waiting(self, members: impl IntoIterator<Item = Arc<dyn WaitingMember>>) -> LoginMembers {
+        let members = members.into_iter().map(|member| (member.name().into(), MemberKind::Waiting(member)));
+        self.with(members)
+    }
+
+    /// Adds members. The one that has a name first keeps it.
+    fn with(mut self, members: impl Iterator<Item = (Arc<str>, MemberKind)>) -> LoginMembers {
+        for (name, member) in members {
+            let new = ChainMember { name: Arc::clone(&name), member, figures: Arc::default() };
+            self.0.entry(name).or_insert(new);
+        }
+        self
     }
 
     /// Chain of these members, in this order.
@@ -90,8 +124,10 @@ impl LoginMembers {
 }
 
 impl Default for LoginMembers {
+    /// The user store alone.
     fn default() -> LoginMembers {
-        LoginMembers::new([])
+        let built_in = (BUILT_IN_MEMBER.into(), MemberKind::UserStore);
+        LoginMembers(BTreeMap::new()).with(std::iter::once(built_in))
     }
 }
 
@@ -115,7 +151,12 @@ impl LoginChain {
 
     /// Whether the local user store is asked, and with it authentication methods such as SCRAM.
     pub fn has_built_in(&self) -> bool {
-        self.members.iter().any(|member| member.member.is_none())
+        self.members.iter().any(ChainMember::is_user_store)
+    }
+
+    /// Whether a member is asked that needs the whole [`ConnectPacket`].
+    pub fn needs_packet(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.member, MemberKind::Waiting(_)))
     }
 
     /// Whether a member takes the tokens of this authentication method.
@@ -125,14 +166,14 @@ impl LoginChain {
 
     /// Whether the local user store alone is asked.
     fn is_built_in_alone(&self) -> bool {
-        matches!(&*self.members, [member] if member.member.is_none())
+        matches!(&*self.members, [member] if member.is_user_store())
     }
 
     /// First step of a login: decides at once if the user store alone is asked. Otherwise the chain
     /// runs in [`Directory::check_login`].
     pub fn begin(self: &Arc<Self>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
         if login.method.is_none() && (self.is_built_in_alone() || login.is_root_of_default()) {
-            let figures = self.members.iter().find(|member| member.member.is_none());
+            let figures = self.members.iter().find(|member| member.is_user_store());
             return run::ask_user_store(users, &login.request, login.certificate, figures);
         }
         run::begin(self, users, login)

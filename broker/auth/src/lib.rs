@@ -74,15 +74,16 @@ mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use chain::{
-    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMember, LoginMembers, MemberAnswer,
-    MemberDenial, MemberLogin, UnknownMember,
+    AlternativeKind, BUILT_IN_MEMBER, Certificate, ChainLogin, ClientCertificate, ConnectPacket, LoginChain,
+    LoginMember, LoginMembers, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply,
+    UnknownMember, WaitingLogin, WaitingMember,
 };
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, DirectoryOptions, TooManyBans};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
-    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, MemberCounts,
-    MemberFigures, PendingLogin, VerifiedLogin,
+    AnonymousLogin, AnsweredLogin, ConnackTexts, Identity, LoginOrigin, LoginRefusal, LoginRequest,
+    LoginStep, LoginWait, MemberCounts, MemberFigures, PausedLogin, PendingLogin, VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};
@@ -91,7 +92,7 @@ pub use pattern::covers;
 pub use peer::{Peer, Source};
 pub use principal::{
     ClaimRefusal, Claims, Grant, GrantActions, GrantEffect, GrantList, GrantRefusal, Principal,
-    PrincipalSource,
+    PrincipalSource, SessionBounds,
 };
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use reference::AccountReference;

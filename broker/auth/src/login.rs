@@ -138,6 +138,9 @@ pub enum LoginStep {
     /// [`Directory::check_login`](crate::Directory::check_login) and [`PendingLogin::verify`] on a
     /// thread where 20 ms hurt nobody.
     Verify(PendingLogin),
+    /// A member of the chain is asked, and answers later: go on with [`PausedLogin::ask`].
+    /// Only [`Directory::check_login`](crate::Directory::check_login) gives it.
+    Ask(PausedLogin),
 }
 
 /// Reason why a login is refused. All but one reach the peer without detail.
@@ -223,6 +226,63 @@ pub struct LoginWait {
 pub(crate) trait DecideLogin: Send {
     /// Decides the login at this time, in milliseconds of a clock that never goes back.
     fn decide(self: Box<Self>, pending: PendingLogin, now_ms: u64) -> LoginStep;
+}
+
+/// Texts that a member adds to CONNACK.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnackTexts {
+    /// Reason Code of a refusal, a failure that CONNACK may have; `None` for that of the refusal.
+    pub reason_code: Option<u8>,
+    /// Reason String.
+    pub reason: Option<Box<str>>,
+    /// User Properties, in order.
+    pub user_properties: Vec<(Box<str>, Box<str>)>,
+}
+
+/// A login that waits for the answer of a member of its chain.
+pub struct PausedLogin(pub(crate) Box<dyn WaitForMember>);
+
+/// A login whose member has answered.
+pub struct AnsweredLogin(pub(crate) Box<dyn GoOnWithChain>);
+
+/// Part of a [`PausedLogin`] that the chain implements.
+pub(crate) trait WaitForMember: Send {
+    /// Asks the member. `resume` gets the login back with the answer, on any thread.
+    fn ask(self: Box<Self>, resume: Box<dyn FnOnce(AnsweredLogin) + Send>);
+}
+
+/// Part of an [`AnsweredLogin`] that the chain implements.
+pub(crate) trait GoOnWithChain: Send {
+    /// Origin of the login.
+    fn origin(&self) -> LoginOrigin;
+
+    /// Goes on, with the texts of the deciding member.
+    fn go_on(self: Box<Self>, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>);
+}
+
+impl PausedLogin {
+    /// Asks the member. `resume` gets the login back with the answer, on any thread.
+    pub fn ask(self, resume: impl FnOnce(AnsweredLogin) + Send + 'static) {
+        self.0.ask(Box::new(resume));
+    }
+}
+
+impl std::fmt::Debug for PausedLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PausedLogin").finish_non_exhaustive()
+    }
+}
+
+impl AnsweredLogin {
+    /// Origin of the login, which orders logins that wait.
+    pub fn origin(&self) -> LoginOrigin {
+        self.0.origin()
+    }
+
+    /// Goes on with the chain, with the texts of the deciding member for CONNACK.
+    pub fn go_on(self, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>) {
+        self.0.go_on(now_ms)
+    }
 }
 
 /// A login whose password waits for its Argon2id, or which waits for its chain. Holds the password

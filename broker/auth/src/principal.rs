@@ -58,6 +58,24 @@ pub struct Claims {
     /// End of the login in milliseconds since 1970; `None` if it has none. The broker ends the
     /// connection then, as it does for an expired certificate.
     pub valid_until_ms: Option<u64>,
+    /// Bounds of the sessions, where they are lower than those of the broker.
+    pub bounds: SessionBounds,
+}
+
+/// Bounds of a session that a member of the login chain sets. They lower those of the broker and
+/// never raise them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionBounds {
+    /// Longest Session Expiry Interval, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_expiry_sec: Option<u32>,
+    /// Messages that the Client may publish in a second; at least one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_per_sec: Option<u32>,
+    /// Number of subscriptions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscriptions: Option<u32>,
 }
 
 /// Reason why claims make no principal.
@@ -228,7 +246,8 @@ impl Principal {
 
     /// Claims that rules and grants look at.
     fn rights(&self) -> Option<Rights<'_>> {
-        let Claims { user: _, groups, properties, grants, valid_until_ms: _ } = &**self.claims.as_ref()?;
+        let Claims { user: _, groups, properties, grants, valid_until_ms: _, bounds: _ } =
+            &**self.claims.as_ref()?;
         Some((groups, properties, grants))
     }
 
@@ -240,6 +259,11 @@ impl Principal {
     /// Whether the login has not ended at this time, in milliseconds since 1970.
     pub fn is_valid_at(&self, now_ms: u64) -> bool {
         self.valid_until_ms().is_none_or(|end| now_ms < end)
+    }
+
+    /// Bounds of its sessions that a member has set.
+    pub fn session_bounds(&self) -> SessionBounds {
+        self.claims.as_ref().map(|claims| claims.bounds).unwrap_or_default()
     }
 
     /// Bytes of the claims, which each session of the user keeps; 0 for accounts and anonymous
@@ -259,15 +283,16 @@ impl Principal {
             properties: claims.properties.clone(),
             grants: claims.grants.clone(),
             valid_until_ms: claims.valid_until_ms,
+            bounds: claims.bounds,
         };
         Some(serde_json::to_vec(&stored).expect("texts, numbers and lists of them are JSON"))
     }
 
     /// Principal of a member from its stored form; `None` if the bytes are none.
     pub fn from_stored(stored: &[u8]) -> Option<Principal> {
-        let StoredPrincipal { member, name, groups, properties, grants, valid_until_ms } =
+        let StoredPrincipal { member, name, groups, properties, grants, valid_until_ms, bounds } =
             serde_json::from_slice(stored).ok()?;
-        let claims = Claims { user: name, groups, properties, grants, valid_until_ms };
+        let claims = Claims { user: name, groups, properties, grants, valid_until_ms, bounds };
         Some(Principal::of_member(&member.into(), claims).ok()?.0)
     }
 }
@@ -280,6 +305,13 @@ impl std::fmt::Display for Principal {
             (Some(name), None) => f.write_str(name),
             (Some(name), Some(member)) => write!(f, "{name} ({member})"),
         }
+    }
+}
+
+impl SessionBounds {
+    /// Whether none is set.
+    fn is_none(&self) -> bool {
+        *self == SessionBounds::default()
     }
 }
 
@@ -353,6 +385,8 @@ struct StoredPrincipal {
     grants: Option<GrantList>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     valid_until_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "SessionBounds::is_none")]
+    bounds: SessionBounds,
 }
 
 #[cfg(test)]
@@ -420,6 +454,7 @@ mod tests {
             properties: [("site".to_owned(), "lisbon".to_owned())].into(),
             grants: Some(GrantList::new(vec![grant]).unwrap()),
             valid_until_ms: Some(7),
+            bounds: SessionBounds { subscriptions: Some(3), ..SessionBounds::default() },
         };
         for claims in [full, claims("bob")] {
             let (principal, _) = of("jwt", claims).unwrap();

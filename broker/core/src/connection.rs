@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use lotmq_auth::{AnonymousLogin, LoginChain};
+use lotmq_auth::{AnonymousLogin, ClientCertificate, LoginChain};
 use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
@@ -154,6 +154,16 @@ pub trait Transport: Any + Send + Sync {
 
     /// User named by the client's certificate, where that is asked for and one was shown.
     fn certified(&self) -> Option<Certified>;
+
+    /// The client's certificate; `None` where none was shown.
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        None
+    }
+
+    /// Server name that the client asked for in TLS (RFC 6066).
+    fn server_name(&self) -> Option<String> {
+        None
+    }
 
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was
     /// shown.

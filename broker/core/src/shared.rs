@@ -181,9 +181,11 @@ impl Settings {
 
     /// Longest time for which a session of this identity outlives its connection.
     pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
-        match identity.user() {
+        let max = match identity.user() {
             Some(_) => self.session_expiry_max,
             None => self.anonymous_session_expiry_max,
-        }
+        };
+        let of_member = identity.principal.session_bounds().session_expiry_sec;
+        of_member.map_or(max, |of_member| max.min(SessionExpiry::from_seconds(of_member)))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_auth::Claims;
+use lotmq_auth::{Claims, SessionBounds};
 use lotmq_config::{ClaimPath, Jwt};
 use serde_json::Value;
 
@@ -59,6 +59,7 @@ impl TokenPolicy {
                 properties: self.properties(&claims)?,
                 grants: acl::grants(&claims, acl_claim.text())?,
                 valid_until_ms,
+                bounds: SessionBounds::default(),
             },
         })
     }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
+use lotmq_auth::ClientCertificate;
 use lotmq_host::fiber::is_of_own_bridge;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
@@ -162,6 +163,17 @@ impl Transport for SocketSide {
             Some(relayed) => relayed.certified().cloned(),
             None => self.layers()?.lock().certified(&self.listener),
         }
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        match self.stream.relayed() {
+            Some(relayed) => relayed.client_certificate(),
+            None => self.layers()?.lock().client_certificate(),
+        }
+    }
+
+    fn server_name(&self) -> Option<String> {
+        self.layers()?.lock().server_name()
     }
 
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was

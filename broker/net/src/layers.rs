@@ -19,6 +19,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use lotmq_auth::ClientCertificate;
 use lotmq_chain::validity;
 use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
@@ -34,6 +35,7 @@ use super::certificates::ListenerTls;
 use super::listener::Listener;
 use super::locality::Foreign;
 use super::socket::Socket;
+use super::subject;
 use lotmq_core::connection::peer::Certified;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
@@ -218,6 +220,17 @@ impl Layers {
     pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
         let certificate = self.tls.as_ref()?.certificate()?;
         listener.user_of_certificate(certificate)
+    }
+
+    /// The client's certificate; `None` where none was shown.
+    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate> {
+        let der = self.tls.as_ref()?.certificate()?;
+        Some(subject::client_certificate(der, validity::ends_at_ms(der)))
+    }
+
+    /// Server name that the client asked for.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.tls.as_ref()?.server_name().map(str::to_owned)
     }
 
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was

@@ -4,6 +4,8 @@
 use rustls::pki_types::CertificateDer;
 
 use super::certificates::{ClientChain, ListenerTls};
+use super::subject;
+use lotmq_auth::ClientCertificate;
 use lotmq_core::connection::peer::Certified;
 
 use std::sync::Arc;
@@ -72,6 +74,12 @@ impl Relayed {
     /// User named by the client's certificate, where that is asked for and one was shown.
     pub(crate) fn certified(&self) -> Option<&Certified> {
         self.certified.as_ref()
+    }
+
+    /// The client's certificate; `None` where none was shown.
+    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate> {
+        let der = self.client_chain.as_ref()?.certificates.first()?;
+        Some(subject::client_certificate(der, self.certificate_ends_ms?))
     }
 
     /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was

@@ -1,4 +1,5 @@
-//! Subject of a client's certificate as a user name.
+//! Names of a client's certificate: the subject as a user name, and the certificate for members of
+//! the login chain.
 //!
 //! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its
 //! contents are foreign bytes.
@@ -9,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use lotmq_auth::{AlternativeKind, ClientCertificate};
 use lotmq_chain::der::Reader;
 use lotmq_config::{UserFromCertificate, UserPattern};
 
@@ -71,17 +73,55 @@ const SHORT_NAMES: [(&[u8], &str); 11] = [
 /// Attribute: its type and its text.
 type Attribute<'a> = (&'a [u8], String);
 
-/// The attributes of the subject: type and text, in the order of the certificate. `None` when the
-/// certificate is damaged or a text is not fit to be one.
-fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
+/// Fields of a certificate that are read here.
+struct Fields<'a> {
+    serial: &'a [u8],
+    issuer: &'a [u8],
+    subject: &'a [u8],
+}
+
+/// The fields of a certificate. `None` when it is damaged.
+fn fields(der: &[u8]) -> Option<Fields<'_>> {
     let certificate = Reader(der).expect(tag::SEQUENCE)?;
     let mut fields = Reader(Reader(certificate).expect(tag::SEQUENCE)?);
-    let (first, _) = fields.next()?;
-    // Version, where it is told; then serial number, algorithm, issuer, validity.
-    for _ in 0..if first == tag::VERSION { 4 } else { 3 } {
-        fields.next()?;
+    let (first, value) = fields.next()?;
+    // The version may be left out.
+    let serial = if first == tag::VERSION { fields.next()?.1 } else { value };
+    let _algorithm = fields.next()?;
+    let issuer = fields.expect(tag::SEQUENCE)?;
+    let _validity = fields.next()?;
+    Some(Fields { serial, issuer, subject: fields.expect(tag::SEQUENCE)? })
+}
+
+/// The certificate `der`, which ends at this time, for members of the login chain.
+pub(super) fn client_certificate(der: &[u8], ends_ms: u64) -> ClientCertificate {
+    let fields = fields(der);
+    let named = |name: Option<&[u8]>| {
+        let written = name.and_then(attributes).and_then(|attributes| written(&attributes));
+        written.unwrap_or_default()
+    };
+    let alternatives = [
+        (AlternativeKind::Dns, AlternativeName::Dns),
+        (AlternativeKind::Email, AlternativeName::Email),
+        (AlternativeKind::Uri, AlternativeName::Uri),
+    ];
+    let alternatives = alternatives.into_iter().flat_map(|(kind, name)| {
+        alternative_names::names(name, der).into_iter().map(move |name| (kind, name))
+    });
+    ClientCertificate {
+        subject: named(fields.as_ref().map(|fields| fields.subject)),
+        issuer: named(fields.as_ref().map(|fields| fields.issuer)),
+        alternative_names: alternatives.collect(),
+        serial: fields.as_ref().map(|fields| fields.serial.to_vec()).unwrap_or_default(),
+        ends_ms,
+        der: der.to_vec(),
     }
-    let mut names = Reader(fields.expect(tag::SEQUENCE)?);
+}
+
+/// The attributes of a name: type and text, in the order of the certificate. `None` when the name
+/// is damaged or a text is not fit to be one.
+fn attributes(name: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
+    let mut names = Reader(name);
     let mut all = Vec::new();
     while !names.0.is_empty() {
         let mut set = Reader(names.expect(tag::SET)?);
@@ -117,7 +157,8 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
 /// The common name of the subject. `None` with several, of which other programs may take another
 /// one.
 fn common_name(der: &[u8]) -> Option<String> {
-    let mut names = attributes(der)?.into_iter().flatten().filter(|(kind, _)| *kind == COMMON_NAME);
+    let mut names =
+        attributes(fields(der)?.subject)?.into_iter().flatten().filter(|(kind, _)| *kind == COMMON_NAME);
     let (_, name) = names.next()?;
     names.next().is_none().then_some(name)
 }
@@ -125,8 +166,13 @@ fn common_name(der: &[u8]) -> Option<String> {
 /// Whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. `None`
 /// with an attribute whose type has no short name.
 fn whole(der: &[u8]) -> Option<String> {
+    written(&attributes(fields(der)?.subject)?)
+}
+
+/// A name as in RFC 4514, the last attribute first.
+fn written(name: &[Vec<Attribute<'_>>]) -> Option<String> {
     let mut out = String::new();
-    for together in attributes(der)?.iter().rev() {
+    for together in name.iter().rev() {
         for (number, (kind, text)) in together.iter().enumerate() {
             if !out.is_empty() {
                 out.push(if number == 0 { ',' } else { '+' });
@@ -213,6 +259,16 @@ mod tests {
             assert_eq!(read(UserFromCertificate::Subject), expected(subject), "{attributes:?}");
             assert_eq!(read(UserFromCertificate::Off), None);
         }
+    }
+
+    #[test]
+    fn certificate_has_both_names_and_its_serial_number_for_members_of_the_chain() {
+        let der = certificate(&[(DnType::OrganizationName, utf8("o")), (DnType::CommonName, utf8("d-1"))]);
+        let found = client_certificate(&der, 7);
+        assert_eq!((&*found.subject, &*found.issuer, found.ends_ms), ("CN=d-1,O=o", "CN=d-1,O=o", 7));
+        assert!(!found.serial.is_empty() && found.der == der && found.alternative_names.is_empty());
+        let damaged = client_certificate(&der[..20], 7);
+        assert_eq!((&*damaged.subject, damaged.serial.len()), ("", 0));
     }
 
     #[test]

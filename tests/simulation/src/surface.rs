@@ -61,7 +61,7 @@ impl BrokerHooks for Surface {
 
     fn authentication_refused(&self, _: &Tenant, _: &Connection, _: &str, _: Option<&str>, _: &dyn Display) {}
 
-    fn connected(&self, _: &mut Turn, _: &Client, _: &Connection) {}
+    fn connected(&self, _: &mut Turn, _: &Client, _: &Connection, _: bool) {}
 
     fn disconnects(
         &self,

@@ -1,12 +1,18 @@
 //! Members of the login chain: parts of the broker that identify users who have no account.
 //!
 //! The chain asks its members in order, on a login thread. The first one that does not answer
-//! [`MemberAnswer::Continue`] decides. Not here: the chain itself (`chain`), and what becomes of
-//! claims ([`Principal::of_member`](crate::Principal::of_member)).
+//! [`MemberAnswer::Continue`] decides. A [`LoginMember`] answers at once, a [`WaitingMember`]
+//! later. Not here: the chain itself (`chain`), and what becomes of claims
+//! ([`Principal::of_member`](crate::Principal::of_member)).
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::exchange::Method;
-use crate::login::LoginRefusal;
-use crate::peer::Peer;
+use crate::login::{ConnackTexts, LoginRefusal};
+use crate::peer::{Peer, Source};
 use crate::principal::Claims;
 
 /// A member of the login chain. Shared by all login threads.
@@ -82,4 +88,131 @@ pub struct MemberDenial {
     /// Refusal for the Client: [`LoginRefusal::BadCredentials`] or
     /// [`LoginRefusal::CredentialsExpired`], else [`LoginRefusal::DeniedByMember`].
     pub refusal: LoginRefusal,
+}
+
+/// A member of the login chain that answers later, such as a guest that asks a server. The login
+/// waits for its answer, and no thread does.
+pub trait WaitingMember: Send + Sync {
+    /// Its name, by which the configuration lists it. It is stored with sessions, so it never
+    /// changes.
+    fn name(&self) -> &str;
+
+    /// Asks about a login. Returns at once. `reply` may be used on any thread.
+    fn ask(&self, login: WaitingLogin, reply: MemberReply);
+}
+
+/// A login as a [`WaitingMember`] gets it.
+#[derive(Debug, Clone)]
+pub struct WaitingLogin {
+    /// Name of the tenant.
+    pub tenant: Box<str>,
+    /// Name of the listener.
+    pub listener: Box<str>,
+    /// User Name without a tenant part; `None` if it is empty or absent.
+    pub user_name: Option<Box<str>>,
+    /// Address of the Client, for a fair order.
+    pub source: Source,
+    /// CONNECT and facts of its connection.
+    pub packet: Arc<ConnectPacket>,
+}
+
+/// CONNECT with facts of its connection.
+pub struct ConnectPacket {
+    /// Number of the connection. No two open connections have the same.
+    pub connection: u64,
+    /// Remote address as text: `ip:port`, or `unix`.
+    pub endpoint: String,
+    /// Server name that the Client asked for in TLS (RFC 6066).
+    pub server_name: Option<String>,
+    /// Certificate of the Client, on listeners that ask for one.
+    pub certificate: Option<ClientCertificate>,
+    /// Body of the packet, with the password.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for ConnectPacket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectPacket").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+/// Certificate of a Client, which the authorities of its listener have accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Subject as in RFC 4514; empty where an attribute has no name there.
+    pub subject: String,
+    /// Issuer as in RFC 4514; empty where an attribute has no name there.
+    pub issuer: String,
+    /// Subject Alternative Names of the kinds that users can come from.
+    pub alternative_names: Vec<(AlternativeKind, String)>,
+    /// Serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// End of its validity in milliseconds since 1970.
+    pub ends_ms: u64,
+    /// The certificate in DER.
+    pub der: Vec<u8>,
+}
+
+impl ClientCertificate {
+    /// SHA-256 of the DER form.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+}
+
+/// Kind of a Subject Alternative Name (RFC 5280 §4.2.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlternativeKind {
+    /// DNS name.
+    Dns,
+    /// E-mail address.
+    Email,
+    /// URI.
+    Uri,
+}
+
+/// Answer of a [`WaitingMember`], with its texts for CONNACK.
+#[derive(Debug)]
+pub struct MemberReplied {
+    /// The answer.
+    pub answer: MemberAnswer,
+    /// Texts for CONNACK; `None` for none.
+    pub connack: Option<Box<ConnackTexts>>,
+}
+
+/// Takes the one answer to a login. Dropped without one, the login fails.
+pub struct MemberReply(Option<Box<dyn FnOnce(MemberReplied) + Send>>);
+
+impl MemberReply {
+    /// Reply that hands the answer to this function.
+    pub fn new(take: impl FnOnce(MemberReplied) + Send + 'static) -> MemberReply {
+        MemberReply(Some(Box::new(take)))
+    }
+
+    /// Answers.
+    pub fn send(mut self, replied: MemberReplied) {
+        if let Some(take) = self.0.take() {
+            take(replied);
+        }
+    }
+
+    /// Fails the login, for this reason.
+    pub fn fail(self, reason: impl Into<String>) {
+        self.send(MemberReplied { answer: MemberAnswer::Fail(reason.into()), connack: None });
+    }
+}
+
+impl Drop for MemberReply {
+    fn drop(&mut self) {
+        if let Some(take) = self.0.take() {
+            let answer = MemberAnswer::Fail("it gave no answer".to_owned());
+            take(MemberReplied { answer, connack: None });
+        }
+    }
+}
+
+impl std::fmt::Debug for MemberReply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MemberReply").finish_non_exhaustive()
+    }
 }

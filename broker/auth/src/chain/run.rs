@@ -3,15 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::member::{LoginMember, MemberAnswer, MemberDenial, MemberLogin};
-use super::{BUILT_IN_MEMBER, ChainMember, LoginChain};
+use super::member::{
+    ConnectPacket, LoginMember, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply,
+    WaitingLogin,
+};
+use super::{BUILT_IN_MEMBER, ChainMember, LoginChain, MemberKind};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
 use crate::exchange::Method;
 use crate::login::{
-    AnonymousLogin, DecideLogin, Identity, LoginRefusal, LoginRequest, LoginStep, MemberFigures,
-    MemberResult, PendingLogin,
+    AnonymousLogin, AnsweredLogin, ConnackTexts, DecideLogin, GoOnWithChain, Identity, LoginOrigin,
+    LoginRefusal, LoginRequest, LoginStep, MemberFigures, MemberResult, PausedLogin, PendingLogin,
+    WaitForMember,
 };
 use crate::peer::Peer;
 use crate::principal::{ClaimRefusal, Claims};
@@ -43,6 +47,8 @@ pub struct ChainLogin<'a> {
     pub listener: &'a str,
     /// The time in milliseconds since 1970.
     pub wall_ms: u64,
+    /// CONNECT, if the chain [needs](LoginChain::needs_packet) it.
+    pub packet: Option<Arc<ConnectPacket>>,
 }
 
 impl ChainLogin<'_> {
@@ -68,6 +74,7 @@ struct PendingChain {
     listener: Box<str>,
     wall_ms: u64,
     came_ms: u64,
+    packet: Option<Arc<ConnectPacket>>,
 }
 
 /// Asks the local user store, whose figures are these.
@@ -95,6 +102,7 @@ fn counted(step: LoginStep, figures: &Arc<MemberFigures>) -> LoginStep {
         LoginStep::Verify(pending) => {
             return LoginStep::Verify(PendingLogin { figures: Some(Arc::clone(figures)), ..pending });
         }
+        LoginStep::Ask(_) => {}
     }
     step
 }
@@ -106,7 +114,7 @@ struct PassedOn(Option<LoginRefusal>);
 /// First step of a login that a chain decides: it waits for a login thread, unless failed logins of
 /// the user from there have to wait.
 pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
-    let ChainLogin { request, method, certificate, tenant, listener, wall_ms, .. } = login;
+    let ChainLogin { request, method, certificate, tenant, listener, wall_ms, packet, .. } = login;
     let user_name = request.user_name.filter(|name| !name.is_empty());
     // A token may come without a user name. Devices behind one address do not share their
     // failures then.
@@ -133,6 +141,7 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
         listener: listener.into(),
         wall_ms,
         came_ms: request.now_ms,
+        packet,
     };
     let (is_known, is_familiar) = users.knows_place(user_name, &request);
     LoginStep::Verify(PendingLogin {
@@ -145,39 +154,92 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
 
 impl DecideLogin for PendingChain {
     fn decide(self: Box<Self>, pending: PendingLogin, now_ms: u64) -> LoginStep {
-        let asking = Asking { chain: &self, password: &pending.password, now_ms };
-        let mut last = None;
-        for (number, member) in self.chain.members.iter().enumerate() {
-            if self.method.is_some_and(|method| !member.takes(method)) {
-                continue;
-            }
-            let is_last = number + 1 == self.chain.members.len();
-            member.figures.count_asked();
-            let said = match &member.member {
-                None => asking.user_store(is_last, &member.figures),
-                Some(asked) => asking.member(member, &**asked),
-            };
-            match said {
-                Err(PassedOn(refusal)) => {
-                    member.figures.count(MemberResult::Continued);
-                    last = refusal.or(last);
-                }
-                Ok(LoginStep::Admitted(identity)) => {
-                    self.users.proved(&identity, pending.attempt);
-                    return LoginStep::Admitted(identity);
-                }
-                Ok(LoginStep::Refused(refusal)) if member.member.is_some() => {
-                    if refusal != LoginRefusal::CheckFailed {
-                        self.users.failed(pending.attempt, now_ms);
-                    }
-                    return LoginStep::Refused(refusal);
-                }
-                Ok(step) => return step,
+        run(Position { chain: self, pending, number: 0, last: None }, now_ms)
+    }
+}
+
+/// A login with the number of the member that is asked next.
+struct Position {
+    chain: Box<PendingChain>,
+    pending: PendingLogin,
+    number: usize,
+    /// The user store's reason to leave the login to others.
+    last: Option<LoginRefusal>,
+}
+
+impl WaitForMember for Position {
+    fn ask(self: Box<Self>, resume: Box<dyn FnOnce(AnsweredLogin) + Send>) {
+        let chain = &self.chain;
+        let members = Arc::clone(&chain.chain);
+        let login = chain.packet.as_ref().map(|packet| WaitingLogin {
+            tenant: chain.tenant.clone(),
+            listener: chain.listener.clone(),
+            user_name: chain.user_name.clone(),
+            source: self.pending.origin().source,
+            packet: Arc::clone(packet),
+        });
+        let number = self.number;
+        let answered = move |replied| AnsweredLogin(Box::new(AnsweredPosition { position: *self, replied }));
+        let reply = MemberReply::new(move |replied| resume(answered(replied)));
+        match (&members.members[number].member, login) {
+            (MemberKind::Waiting(member), Some(login)) => member.ask(login, reply),
+            // It fails, as the reply is dropped.
+            (MemberKind::Waiting(_) | MemberKind::UserStore | MemberKind::Prompt(_), _) => drop(reply),
+        }
+    }
+}
+
+/// A login with the answer of its member.
+struct AnsweredPosition {
+    position: Position,
+    replied: MemberReplied,
+}
+
+impl GoOnWithChain for AnsweredPosition {
+    fn origin(&self) -> LoginOrigin {
+        self.position.pending.origin()
+    }
+
+    fn go_on(self: Box<Self>, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>) {
+        let AnsweredPosition { position, replied: MemberReplied { answer, connack } } = *self;
+        let Position { chain, pending, number, last } = position;
+        let member = &chain.chain.members[number];
+        match chain.judged(member, answer) {
+            Ok(step) => (chain.ended(&pending, member, step, now_ms), connack),
+            Err(PassedOn(_)) => {
+                member.figures.count(MemberResult::Continued);
+                (run(Position { number: number + 1, chain, pending, last }, now_ms), None)
             }
         }
-        self.users.failed(pending.attempt, now_ms);
-        LoginStep::Refused(last.unwrap_or(LoginRefusal::BadCredentials))
     }
+}
+
+/// Asks members until one decides, or until one has to be waited for.
+fn run(mut position: Position, now_ms: u64) -> LoginStep {
+    let members = Arc::clone(&position.chain.chain);
+    for (number, member) in members.members.iter().enumerate().skip(position.number) {
+        if position.chain.method.is_some_and(|method| !member.takes(method)) {
+            continue;
+        }
+        position.number = number;
+        let is_last = number + 1 == members.members.len();
+        member.figures.count_asked();
+        let asking = Asking { chain: &position.chain, password: &position.pending.password, now_ms };
+        let said = match &member.member {
+            MemberKind::UserStore => asking.user_store(is_last, &member.figures),
+            MemberKind::Prompt(asked) => asking.member(member, &**asked),
+            MemberKind::Waiting(_) => return LoginStep::Ask(PausedLogin(Box::new(position))),
+        };
+        match said {
+            Err(PassedOn(refusal)) => {
+                member.figures.count(MemberResult::Continued);
+                position.last = refusal.or(position.last);
+            }
+            Ok(step) => return position.chain.ended(&position.pending, member, step, now_ms),
+        }
+    }
+    position.chain.users.failed(position.pending.attempt, now_ms);
+    LoginStep::Refused(position.last.unwrap_or(LoginRefusal::BadCredentials))
 }
 
 /// Chain that runs now.
@@ -207,7 +269,7 @@ impl Asking<'_> {
                 Err(PassedOn(None))
             }
             LoginStep::Verify(known) => Ok(counted(chain.users.check_login(known, now_ms), figures)),
-            LoginStep::Admitted(_) | LoginStep::Refused(_) => Ok(counted(step, figures)),
+            LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_) => Ok(counted(step, figures)),
         }
     }
 
@@ -224,34 +286,10 @@ impl Asking<'_> {
             certificate_user: chain.certificate.as_ref().and_then(Option::as_deref),
             now_ms: chain.wall_ms + now_ms.saturating_sub(chain.came_ms),
         };
-        let answer = catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login)));
-        let (counted, refusal) = match answer {
-            Ok(MemberAnswer::Continue) => return Err(PassedOn(None)),
-            Ok(MemberAnswer::Allow(claims)) => match chain.vouched_identity(member, claims) {
-                Ok(identity) => {
-                    member.figures.count(MemberResult::Allowed);
-                    return Ok(LoginStep::Admitted(identity));
-                }
-                Err(refused) => {
-                    member.note(chain, "its answer is refused", &refused.to_string());
-                    (MemberResult::Denied, LoginRefusal::NameNotAllowed)
-                }
-            },
-            Ok(MemberAnswer::Deny(MemberDenial { reason, refusal })) => {
-                tracing::info!(target: "login", member = &*member.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login denied by a member of the chain");
-                (MemberResult::Denied, refusal)
-            }
-            Ok(MemberAnswer::Fail(reason)) => {
-                member.note(chain, "it failed", &reason);
-                (MemberResult::Failed, LoginRefusal::CheckFailed)
-            }
-            Err(_) => {
-                member.note(chain, "it failed", "it panicked");
-                (MemberResult::Failed, LoginRefusal::CheckFailed)
-            }
-        };
-        member.figures.count(counted);
-        Ok(LoginStep::Refused(refusal))
+        match catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login))) {
+            Ok(answer) => chain.judged(member, answer),
+            Err(_) => chain.judged(member, MemberAnswer::Fail("it panicked".to_owned())),
+        }
     }
 }
 
@@ -265,6 +303,48 @@ impl ChainMember {
 }
 
 impl PendingChain {
+    /// Takes the answer of a member, and counts it if it decides.
+    fn judged(&self, member: &ChainMember, answer: MemberAnswer) -> Result<LoginStep, PassedOn> {
+        let (counted, refusal) = match answer {
+            MemberAnswer::Continue => return Err(PassedOn(None)),
+            MemberAnswer::Allow(claims) => match self.vouched_identity(member, claims) {
+                Ok(identity) => {
+                    member.figures.count(MemberResult::Allowed);
+                    return Ok(LoginStep::Admitted(identity));
+                }
+                Err(refused) => {
+                    member.note(self, "its answer is refused", &refused.to_string());
+                    (MemberResult::Denied, LoginRefusal::NameNotAllowed)
+                }
+            },
+            MemberAnswer::Deny(MemberDenial { reason, refusal }) => {
+                tracing::info!(target: "login", member = &*member.name, client_id = &*self.client_id, listener = &*self.listener, reason, "login denied by a member of the chain");
+                (MemberResult::Denied, refusal)
+            }
+            MemberAnswer::Fail(reason) => {
+                member.note(self, "it failed", &reason);
+                (MemberResult::Failed, LoginRefusal::CheckFailed)
+            }
+        };
+        member.figures.count(counted);
+        Ok(LoginStep::Refused(refusal))
+    }
+
+    /// Notes the end of a login for the waits after failures.
+    fn ended(&self, pending: &PendingLogin, member: &ChainMember, step: LoginStep, now_ms: u64) -> LoginStep {
+        match &step {
+            LoginStep::Admitted(identity) => self.users.proved(identity, pending.attempt),
+            // The user store counts its own failures.
+            LoginStep::Refused(refusal) if !member.is_user_store() => {
+                if *refusal != LoginRefusal::CheckFailed {
+                    self.users.failed(pending.attempt, now_ms);
+                }
+            }
+            LoginStep::Refused(_) | LoginStep::Verify(_) | LoginStep::Ask(_) => {}
+        }
+        step
+    }
+
     /// Identity of a user for whom a member vouches.
     fn vouched_identity(&self, member: &ChainMember, claims: Claims) -> Result<Identity, ClaimRefusal> {
         let (principal, dropped) = self.users.vouched(&member.name, claims)?;

@@ -70,6 +70,7 @@ fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogi
         is_default_tenant: true,
         listener: "mqtt",
         wall_ms: 1_000,
+        packet: None,
     }
 }
 
@@ -79,14 +80,21 @@ fn outcome(
     chain: &Arc<LoginChain>,
     login: ChainLogin<'_>,
 ) -> Result<Identity, LoginRefusal> {
-    let step = match chain.begin(users, login) {
+    let mut step = match chain.begin(users, login) {
         LoginStep::Verify(pending) => users.check_login(pending, 0),
-        decided @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => decided,
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => step,
     };
-    match step {
-        LoginStep::Admitted(identity) => Ok(identity),
-        LoginStep::Refused(refusal) => Err(refusal),
-        LoginStep::Verify(pending) => users.finish_login(pending.verify(), 0),
+    loop {
+        step = match step {
+            LoginStep::Admitted(identity) => return Ok(identity),
+            LoginStep::Refused(refusal) => return Err(refusal),
+            LoginStep::Verify(pending) => return users.finish_login(pending.verify(), 0),
+            LoginStep::Ask(paused) => {
+                let (sender, receiver) = std::sync::mpsc::channel();
+                paused.ask(move |answered| sender.send(answered).unwrap());
+                receiver.recv().unwrap().go_on(0).0
+            }
+        }
     }
 }
 
@@ -213,4 +221,62 @@ fn bad_tokens_wait_as_bad_passwords_do() {
 fn unknown_member_is_refused_with_the_names_that_exist() {
     let refused = LoginMembers::new([tokens()]).chain(&["jwt", "builtin"]).map(|_| ()).unwrap_err();
     assert_eq!(refused.to_string(), "there is no login module 'jwt'; configured are: builtin, token");
+}
+
+/// Answers by its reply; a name that begins with `lost` gets no answer.
+struct Later;
+
+impl WaitingMember for Later {
+    fn name(&self) -> &str {
+        "later"
+    }
+
+    fn ask(&self, login: WaitingLogin, reply: MemberReply) {
+        let answer = match login.user_name.as_deref() {
+            Some(user) if user.starts_with("lost") => return,
+            Some(user) if user.starts_with("late-") => allow(user),
+            Some("out") => MemberAnswer::Deny(MemberDenial {
+                reason: "on purpose".to_owned(),
+                refusal: LoginRefusal::DeniedByMember,
+            }),
+            Some(_) | None => MemberAnswer::Continue,
+        };
+        reply.send(MemberReplied { answer, connack: None });
+    }
+}
+
+#[test]
+fn login_waits_for_a_member_that_answers_later_and_goes_on_behind_it() {
+    let members = LoginMembers::new([tokens()]).and_waiting([Arc::new(Later) as Arc<dyn WaitingMember>]);
+    let packet = || {
+        Some(Arc::new(ConnectPacket {
+            connection: 7,
+            endpoint: "10.0.0.7:1".to_owned(),
+            server_name: None,
+            certificate: None,
+            body: zeroize::Zeroizing::default(),
+        }))
+    };
+    let of = |user: &str, member: Option<&str>| Ok((user.to_owned(), member.map(str::to_owned)));
+    for names in [["later", "token", "builtin"], ["token", "later", "builtin"]] {
+        let chain = Arc::new(members.chain(&names).unwrap());
+        assert!(chain.needs_packet());
+        for (user, password, expected) in [
+            (Some("late-1"), "x", of("late-1", Some("later"))),
+            (Some("x"), "token:ann", of("ann", Some("token"))),
+            (Some("bob"), "pw", of("bob", None)),
+            (Some("bob"), "wrong", Err(LoginRefusal::BadCredentials)),
+            (Some("out"), "x", Err(LoginRefusal::DeniedByMember)),
+            (Some("lost-1"), "x", Err(LoginRefusal::CheckFailed)),
+        ] {
+            let users = users();
+            let login = ChainLogin { packet: packet(), ..login(user, Some(password)) };
+            let found = name_and_member(outcome(&users, &chain, login));
+            assert_eq!(found, expected, "{names:?} {user:?}");
+        }
+    }
+    let users = users();
+    let chain = Arc::new(members.chain(&["later"]).unwrap());
+    let without = name_and_member(outcome(&users, &chain, login(Some("late-1"), None)));
+    assert_eq!(without, Err(LoginRefusal::CheckFailed), "a member without CONNECT is not asked");
 }

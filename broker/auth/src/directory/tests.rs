@@ -32,12 +32,13 @@ fn request<'a>(user: Option<&'a str>, password: Option<&'a str>, address: &str) 
 fn login(directory: &Directory, request: &LoginRequest<'_>) -> (Result<Identity, LoginRefusal>, bool) {
     let step = match directory.begin_login(request) {
         LoginStep::Verify(pending) => directory.check_login(pending, request.now_ms),
-        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => step,
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => step,
     };
     match step {
         LoginStep::Admitted(identity) => (Ok(identity), false),
         LoginStep::Refused(refusal) => (Err(refusal), false),
         LoginStep::Verify(pending) => (directory.finish_login(pending.verify(), request.now_ms), true),
+        LoginStep::Ask(_) => panic!("there is no chain"),
     }
 }
 
@@ -104,7 +105,7 @@ fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
 fn is_familiar(directory: &Directory, user: &str, address: &str) -> bool {
     match directory.begin_login(&request(Some(user), Some("x"), address)) {
         LoginStep::Verify(pending) => pending.origin().is_familiar,
-        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => panic!("{step:?}"),
     }
 }
 
@@ -136,13 +137,14 @@ fn guesses_that_waited_to_be_hashed_are_not_when_those_before_them_failed() {
     let pending: Vec<_> = (0..20)
         .map(|_| match directory.begin_login(&request(Some("bob"), Some("guess"), REMOTE)) {
             LoginStep::Verify(pending) => pending,
-            step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+            step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => panic!("{step:?}"),
         })
         .collect();
     let checked = pending.into_iter().map(|pending| match directory.check_login(pending, 0) {
         LoginStep::Verify(pending) => directory.finish_login(pending.verify(), 0),
         LoginStep::Refused(refusal) => Err(refusal),
         LoginStep::Admitted(identity) => Ok(identity),
+        LoginStep::Ask(_) => panic!("there is no chain"),
     });
     let (hashed, others): (Vec<_>, Vec<_>) =
         checked.partition(|result| *result == Err(LoginRefusal::BadCredentials));
@@ -157,7 +159,7 @@ fn one_check_is_enough_for_all_who_wait_with_the_same_password() {
     let directory = directory();
     let begin = || match directory.begin_login(&request(Some("bob"), Some("pw"), REMOTE)) {
         LoginStep::Verify(pending) => pending,
-        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => panic!("{step:?}"),
     };
     let mut waiting: Vec<_> = (0..20).map(|_| begin()).collect();
     let first = waiting.remove(0);
@@ -207,7 +209,7 @@ fn a_certificate_stands_for_name_and_password() {
         let result = match directory.certified_login(name, &request(Some("root"), Some("guess"), REMOTE)) {
             LoginStep::Admitted(identity) => Ok(identity.user().cloned()),
             LoginStep::Refused(refusal) => Err(refusal),
-            LoginStep::Verify(_) => panic!("there is nothing to hash"),
+            LoginStep::Verify(_) | LoginStep::Ask(_) => panic!("there is nothing to hash"),
         };
         assert_eq!(result.as_ref().map(Option::as_deref).map_err(|refusal| *refusal), expected, "{name:?}");
     }
@@ -264,7 +266,7 @@ fn change_between_begin_and_finish_refuses_the_login() {
     let directory = directory();
     let begin = || match directory.begin_login(&request(Some("bob"), Some("pw"), LOCAL)) {
         LoginStep::Verify(pending) => pending.verify(),
-        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_) | LoginStep::Ask(_)) => panic!("{step:?}"),
     };
     let verified = begin();
     directory.change_password("bob", cheap_credential("pw")).unwrap();

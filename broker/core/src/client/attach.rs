@@ -37,6 +37,8 @@ pub struct Attachment {
     pub(crate) client: Arc<Client>,
     /// Whether CONNACK must wait for something: in the turn's batch, or with the store already.
     pub is_durable: bool,
+    /// Session Present of CONNACK.
+    pub(crate) session_present: bool,
 }
 
 /// Why a connection gets no session, or not yet.
@@ -226,7 +228,7 @@ fn resume(
         // From now on it ends with its connection.
         turn.batch.push(Op::DeleteSession { tenant: client.tenant.id, session: client.stored_id() });
     }
-    Attachment { client: Arc::clone(client), is_durable }
+    Attachment { client: Arc::clone(client), is_durable, session_present: true }
 }
 
 /// Whether rules may decide differently about two identities of one session. Threads remember with
@@ -300,7 +302,7 @@ fn create(
             turn.batch.push(Op::PutSession(&row(&client, &state)));
         }
     }
-    Attachment { client, is_durable }
+    Attachment { client, is_durable, session_present: false }
 }
 
 fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, turn: &Turn) {

@@ -4,6 +4,7 @@ use lotmq_codec::{Connack, EncodeError, PropertyBuf, PropertyId, PropertyValue, 
 
 use crate::client::request::Request;
 use crate::connection::Connection;
+use crate::connection::refusal::announce_texts;
 
 /// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's
 /// wishes; optional ones are left out where the Client takes no packet of that size.
@@ -60,7 +61,7 @@ fn announce(
     if let Some(information) = request.response_information.as_ref().filter(|_| with_information) {
         announced.push(Id::ResponseInformation, Value::Utf8(information))?;
     }
-    if let Some((method, data)) = &request.authenticated {
+    if let Some((method, data)) = &request.login.authenticated {
         announced.push(Id::AuthenticationMethod, Value::Utf8(method.name()))?;
         if !data.is_empty() {
             announced.push(Id::AuthenticationData, Value::Binary(data))?;
@@ -73,6 +74,9 @@ fn announce(
         for (name, value) in offer.properties() {
             announced.push(Id::UserProperty, Value::Utf8Pair(name, &value))?;
         }
+    }
+    if let Some(texts) = request.login.texts.as_ref().filter(|_| with_information) {
+        announce_texts(announced, texts)?;
     }
     Ok(())
 }

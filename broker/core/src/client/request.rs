@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lotmq_auth::Method;
-use lotmq_codec::ProtocolVersion;
+use lotmq_auth::{ConnackTexts, Method};
+use lotmq_codec::{ProtocolVersion, ReasonCode};
 use lotmq_session::{SessionExpiry, Time};
 use lotmq_zstd::Offer;
 
@@ -43,8 +43,8 @@ pub struct Request {
     /// Number of Topic Aliases that the broker may set.
     pub(crate) topic_alias_maximum: u16,
     pub(crate) user_name: Option<Box<str>>,
-    /// Method and last data of the exchange that has identified the Client.
-    pub(crate) authenticated: Option<(Method, Vec<u8>)>,
+    /// Answer of the login, for CONNACK.
+    pub(crate) login: LoginAnswer,
     /// The zstd stream, if it is asked for.
     pub(crate) zstd: Option<Offer>,
     pub(crate) will: Option<Box<WillMessage>>,
@@ -52,6 +52,25 @@ pub struct Request {
     pub(crate) is_counted: bool,
     /// Connection that has the session, while what has come on it is read first.
     pub(crate) predecessor: Option<Predecessor>,
+}
+
+impl Request {
+    /// Reason Code with which a member of the login chain refuses the Client. Versions without
+    /// properties get "not authorized" in place of a code that they do not have.
+    pub(crate) fn reason_of_member(&self) -> Option<ReasonCode> {
+        let code = ReasonCode::from_byte(self.login.texts.as_ref()?.reason_code?)?;
+        let is_known = self.version.has_properties() || code.connect_return_code().is_some();
+        Some(if is_known { code } else { ReasonCode::NotAuthorized })
+    }
+}
+
+/// Answer of a login, for CONNACK.
+#[derive(Default)]
+pub(crate) struct LoginAnswer {
+    /// Method and last data of the exchange that has identified the Client.
+    pub(crate) authenticated: Option<(Method, Vec<u8>)>,
+    /// Texts of the member of the login chain that has decided.
+    pub(crate) texts: Option<Box<ConnackTexts>>,
 }
 
 /// Connection of a session that another one is to take over.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lotmq_auth::SessionBounds;
 use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 
@@ -75,9 +76,15 @@ pub(crate) struct ClientRate {
 }
 
 impl ClientRate {
-    /// Rate limit that a listener sets for each Client; `None` without a limit.
-    pub(crate) fn of(limits: &ListenerLimits) -> Option<Self> {
+    /// Rate limit that a listener sets for each Client, or a member of the login chain for this
+    /// one; `None` without a limit.
+    pub(crate) fn of(limits: &ListenerLimits, of_member: SessionBounds) -> Option<Self> {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
+        let messages_per_sec = match of_member.messages_per_sec {
+            Some(max) if messages_per_sec == 0 => max,
+            Some(max) => messages_per_sec.min(max),
+            None => messages_per_sec,
+        };
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
         let (messages, bytes) = (Bucket::default(), Bucket::default());
         let (unpaid_overhead, throttled_until, has_waiting) = (0, None, false);
@@ -189,7 +196,7 @@ mod tests {
     fn frames_without_packets_are_charged_as_messages_and_frames_of_packets_are_not() {
         let mut config = Config::default();
         config.limits.messages_per_sec = 10;
-        let rate = || ClientRate::of(&config.limits.for_all()).unwrap();
+        let rate = || ClientRate::of(&config.limits.for_all(), SessionBounds::default()).unwrap();
         // Ten packets in ten frames of WebSocket, in ten records of TLS.
         let mut usual = rate();
         usual.spend_overhead(10 * (29 + 14), 10 * 50, at(0));
@@ -214,7 +221,7 @@ mod tests {
         assert!(matches!(pings.throttle(at(0)), Throttle::Begins { limit: Limit::MessagesPerSec, .. }));
         // Bytes count whether a packet came with them or not.
         config.limits.bytes_per_sec = 1_000;
-        let mut bytes = ClientRate::of(&config.limits.for_all()).unwrap();
+        let mut bytes = ClientRate::of(&config.limits.for_all(), SessionBounds::default()).unwrap();
         bytes.spend_overhead(1_500, 100_000, at(0));
         assert!(matches!(bytes.throttle(at(0)), Throttle::Begins { limit: Limit::BytesPerSec, .. }));
     }
@@ -226,8 +233,8 @@ mod tests {
             (config.limits.messages_per_sec, config.limits.bytes_per_sec) = (messages, bytes);
             config.limits.for_all()
         };
-        assert!(ClientRate::of(&limits(0, 0)).is_none());
-        let mut rate = ClientRate::of(&limits(10, 1000)).unwrap();
+        assert!(ClientRate::of(&limits(0, 0), SessionBounds::default()).is_none());
+        let mut rate = ClientRate::of(&limits(10, 1000), SessionBounds::default()).unwrap();
         (0..10).for_each(|_| rate.spend(true, 10, at(0)));
         rate.spend(false, 10, at(0));
         assert_eq!(rate.throttle(at(0)), Throttle::None, "a second's worth at once");

@@ -16,7 +16,7 @@ use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
 use crate::connection::place_claim::PlaceClaim;
-use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
+use crate::connection::refusal::{answer_refusal, answer_refusal_with, unstored_reason, unstored_words};
 use crate::durable::changes::Stamp;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -78,6 +78,7 @@ fn attach_allowed(
         Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
         Err(refusal) => {
             let (reason, limit) = reason_of(refusal);
+            let reason = request.reason_of_member().unwrap_or(reason);
             if let Some(limit) = limit {
                 connection.listener.limit_reached(limit, &connection.peer());
             }
@@ -122,7 +123,7 @@ fn attach_allowed(
     if let Err(limit) = takes_session(&tenant, request, &identity, turn) {
         return Err(turn_away_for(connection, request, turn, limit));
     }
-    let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
+    let attachment = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
         Err(NotAttached::InTurn(stamp)) => {
             call_at_end(stamp, connection, turn);
@@ -133,7 +134,7 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &changed));
         }
     };
-    Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
+    Ok(Attached::Open(Box::new(opened(connection, request, turn, attachment))))
 }
 
 /// Arranges for the connection to be called when the turn of the stamp has ended.
@@ -158,13 +159,12 @@ fn keeps_place(connection: &Connection, tenant: &Tenant, identity: &Identity) ->
 }
 
 /// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its
-/// backlog. `is_durable`: CONNACK waits until the session is stored.
+/// backlog.
 fn opened(
     connection: &Arc<Connection>,
     request: &Request,
     turn: &mut Turn,
-    client: Arc<Client>,
-    is_durable: bool,
+    Attachment { client, is_durable, session_present }: Attachment,
 ) -> Open {
     let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
     let login_ends = login_end(connection, &client, turn);
@@ -180,12 +180,12 @@ fn opened(
     client.send_waiting(turn);
     let has_exchanges = client.state.lock().session.counts().received > 0;
     let rare = Rare {
-        authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
-        rate: ClientRate::of(&connection.listener.limits),
+        authentication: request.login.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
+        rate: ClientRate::of(&connection.listener.limits, client.identity().principal.session_bounds()),
         login_ends,
     };
     turn.core.counters.connects_accepted.add(1);
-    turn.tell(|hooks, turn| hooks.connected(turn, &client, connection));
+    turn.tell(|hooks, turn| hooks.connected(turn, &client, connection, session_present));
     Open {
         client,
         version: request.version,
@@ -316,7 +316,10 @@ fn turn_away_because(
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
     turn.tell(|hooks, turn| hooks.connect_refused(turn, &request.tenant, connection, who, reason, cause));
-    answer_refusal(connection, request.recipient, reason, words)
+    match request.login.texts.as_deref() {
+        None => answer_refusal(connection, request.recipient, reason, words),
+        Some(texts) => answer_refusal_with(connection, request.recipient, reason, texts, words),
+    }
 }
 
 /// Refuses a Client that has been identified because a limit is reached.

@@ -83,7 +83,7 @@ impl Authenticating {
                 Ok(Phase::Authenticating(self))
             }
             Ok(ExchangeStep::Done { identity, data }) => {
-                request.authenticated = Some((exchange.method(), data));
+                request.login.authenticated = Some((exchange.method(), data));
                 accept(connection, *self.request, Ok(identity), turn)
             }
             Err(refusal) => {

@@ -45,6 +45,8 @@ pub(super) fn check_again(
         is_default_tenant: client.tenant.number == 0,
         listener: connection.listener.name,
         wall_ms: core.clock.wall_ms(),
+        // Members that take tokens need no more of CONNECT.
+        packet: None,
     };
     let outcome = Outcome::default();
     match connection.listener.login_chain.begin(&client.tenant.users, login) {
@@ -52,8 +54,10 @@ pub(super) fn check_again(
             let outcome = Arc::clone(&outcome);
             turn.context.tell(|hooks| hooks.check_password(&client.tenant, connection, pending, outcome));
         }
-        LoginStep::Admitted(identity) => *outcome.lock() = Some(Ok(identity)),
+        LoginStep::Admitted(identity) => *outcome.lock() = Some(Ok(identity).into()),
         LoginStep::Refused(refusal) => return Err(refusal),
+        // A chain asks on a login thread alone.
+        LoginStep::Ask(_) => return Err(LoginRefusal::CheckFailed),
     }
     Ok(Again::Check(outcome))
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Certificate, ChainLogin, Exchange, LoginRefusal, LoginRequest, LoginStep, Method};
+use lotmq_auth::{
+    Certificate, ChainLogin, ConnectPacket, Exchange, LoginRefusal, LoginRequest, LoginStep, Method,
+};
 use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_refusal};
 
 use super::accept::accept;
@@ -23,6 +25,7 @@ use crate::reason::recipient::Recipient;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
+use crate::turn::broker_hooks::LoginOutcome;
 
 /// Handles the first packet of a connection.
 pub fn begin(
@@ -77,15 +80,29 @@ pub fn begin(
                 let data = data.map(<[u8]>::to_vec);
                 return Authenticating::new(request, exchange).step(connection, turn, data.as_deref());
             }
-            Ok(Begun::Bearer(method)) => request.authenticated = Some((method, Vec::new())),
+            Ok(Begun::Bearer(method)) => request.login.authenticated = Some((method, Vec::new())),
             Err((reason, words)) => return Err(refuse(connection, request.recipient, reason, &words)),
         }
     }
-    match login_step(connection, &request, &connect, certified.as_ref(), turn.wall_ms()) {
+    let packet = connection.listener.login_chain.needs_packet().then(|| whole_packet(connection, body));
+    match login_step(connection, &request, &connect, packet, certified.as_ref(), turn.wall_ms()) {
         LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
         LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
+        // A chain asks on a login thread alone.
+        LoginStep::Ask(_) => accept(connection, request, Err(LoginRefusal::CheckFailed), turn),
         LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
+}
+
+/// Copy of CONNECT for members of the chain that are asked elsewhere.
+fn whole_packet(connection: &Connection, body: &[u8]) -> Arc<ConnectPacket> {
+    Arc::new(ConnectPacket {
+        connection: connection.number.into(),
+        endpoint: connection.peer().to_string(),
+        server_name: connection.transport.server_name(),
+        certificate: connection.transport.client_certificate(),
+        body: body.to_vec().into(),
+    })
 }
 
 /// Beginning of an authentication by the method that CONNECT names.
@@ -128,10 +145,11 @@ fn login_step(
     connection: &Connection,
     request: &Request,
     connect: &Connect<'_>,
+    packet: Option<Arc<ConnectPacket>>,
     certified: Option<&Certified>,
     wall_ms: u64,
 ) -> LoginStep {
-    let method = request.authenticated.as_ref().map(|(method, _)| *method);
+    let method = request.login.authenticated.as_ref().map(|(method, _)| *method);
     let token = connect.properties.authentication_data().filter(|_| method.is_some());
     let login = LoginRequest {
         user_name: connect.user_name,
@@ -153,12 +171,15 @@ fn login_step(
         is_default_tenant: request.tenant.number == 0,
         listener: connection.listener.name,
         wall_ms,
+        packet,
     };
     connection.listener.login_chain.begin(&request.tenant.users, login)
 }
 
 /// Goes on with a login whose password was checked.
 pub fn finish(connection: &Arc<Connection>, login: Login, turn: &mut Turn) -> Result<Phase, CloseReason> {
-    let outcome = login.take_outcome();
-    accept(connection, *login.request, outcome, turn)
+    let LoginOutcome { decided, connack } = login.take_outcome();
+    let mut request = *login.request;
+    request.login.texts = connack.or(request.login.texts);
+    accept(connection, request, decided, turn)
 }

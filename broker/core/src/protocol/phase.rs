@@ -19,7 +19,7 @@ use crate::reason::close::CloseReason;
 use crate::routing::route::{Asking, Route};
 use crate::tenant::client::Client;
 use crate::tenant::subscription::Options;
-use crate::turn::broker_hooks::Outcome;
+use crate::turn::broker_hooks::{LoginOutcome, Outcome};
 use crate::turn::fan_out::Remainder;
 use crate::turn::suback::Granted;
 
@@ -228,7 +228,7 @@ pub struct Login {
 impl Login {
     /// Login whose identity is known.
     pub(crate) fn decided(request: Request, identity: Identity) -> Self {
-        Self { request: Box::new(request), outcome: Arc::new(Mutex::new(Some(Ok(identity)))) }
+        Self { request: Box::new(request), outcome: Arc::new(Mutex::new(Some(Ok(identity).into()))) }
     }
 
     /// Whether the outcome is known.
@@ -237,8 +237,8 @@ impl Login {
     }
 
     /// Takes the outcome.
-    pub(crate) fn take_outcome(&self) -> Result<Identity, LoginRefusal> {
-        self.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials))
+    pub(crate) fn take_outcome(&self) -> LoginOutcome {
+        self.outcome.lock().take().unwrap_or_else(|| Err(LoginRefusal::BadCredentials).into())
     }
 }
 

@@ -64,7 +64,7 @@ impl Authentication {
         let Some(Again::Check(outcome)) = &self.again else { return None };
         let checked = outcome.lock().take()?;
         self.again = None;
-        Some(checked)
+        Some(checked.decided)
     }
 }
 

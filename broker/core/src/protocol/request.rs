@@ -11,7 +11,7 @@ use lotmq_zstd::Offer;
 
 use super::bounds;
 use super::discouraged;
-use crate::client::request::Request;
+use crate::client::request::{LoginAnswer, Request};
 use crate::connection::Connection;
 use crate::limits::Limit;
 use crate::reason::Discouraged;
@@ -116,7 +116,7 @@ pub(super) fn read(
         receive_maximum: properties.receive_maximum().get(),
         topic_alias_maximum: properties.topic_alias_maximum(),
         user_name: connect.user_name.map(Into::into),
-        authenticated: None,
+        login: LoginAnswer::default(),
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
         is_counted: false,

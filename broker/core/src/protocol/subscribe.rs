@@ -173,7 +173,9 @@ fn takes_filter(
     filter: &str,
 ) -> Result<(), Limit> {
     let more = filter_bytes(filter);
-    if state.subscriptions.len() >= limits.subscriptions as usize {
+    let of_member = state.identity.principal.session_bounds().subscriptions;
+    let subscriptions_max = of_member.map_or(limits.subscriptions, |max| max.min(limits.subscriptions));
+    if state.subscriptions.len() >= subscriptions_max as usize {
         Err(Limit::Subscriptions)
     } else if filter.starts_with(SHARED)
         && state.subscriptions.shared() >= limits.shared_subscriptions as usize

@@ -394,6 +394,12 @@ impl Client {
         Arc::clone(&self.state.lock().identity)
     }
 
+    /// Number of the connection that has the session; `None` if it is away. Takes the lock of its
+    /// state.
+    pub fn connection_number(&self) -> Option<u32> {
+        Some(self.state.lock().link.as_ref()?.connection.number)
+    }
+
     /// Whether rules let this Client have messages of a topic.
     pub(crate) fn may_get(&self, topic: &str) -> bool {
         self.tenant.delivers(&self.identity(), topic).authorization.is_allowed()

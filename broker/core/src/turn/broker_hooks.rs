@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::task::Context;
 
-use lotmq_auth::{Denier, Identity, LoginRefusal, PendingLogin, Question};
+use lotmq_auth::{ConnackTexts, Denier, Identity, LoginRefusal, PendingLogin, Question};
 use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use parking_lot::Mutex;
@@ -28,7 +28,22 @@ use crate::turn::Turn;
 use crate::turn::release::Release;
 
 /// Outcome of the check of a password; `None` until it is known.
-pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
+pub type Outcome = Arc<Mutex<Option<LoginOutcome>>>;
+
+/// Decision on a login.
+#[derive(Debug)]
+pub struct LoginOutcome {
+    /// Identity of the Client, or the reason why it is refused.
+    pub decided: Result<Identity, LoginRefusal>,
+    /// Texts for CONNACK from the member of the login chain that has decided.
+    pub connack: Option<Box<ConnackTexts>>,
+}
+
+impl From<Result<Identity, LoginRefusal>> for LoginOutcome {
+    fn from(decided: Result<Identity, LoginRefusal>) -> LoginOutcome {
+        LoginOutcome { decided, connack: None }
+    }
+}
 
 /// The broker above the core, as the core calls it.
 pub trait BrokerHooks: Send + Sync {
@@ -54,8 +69,8 @@ pub trait BrokerHooks: Send + Sync {
         cause: &dyn Display,
     );
 
-    /// Hook: a CONNECT was accepted.
-    fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection);
+    /// Hook: a CONNECT was accepted, with the Session Present of its CONNACK.
+    fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection, session_present: bool);
 
     /// Hook: the connection of a Client is about to end, for this reason and, below MQTT, this
     /// failure.

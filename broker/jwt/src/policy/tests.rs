@@ -187,6 +187,7 @@ fn claims_become_the_user_with_groups_and_properties() {
         properties: properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         grants: None,
         valid_until_ms: Some((NOW + 130) * 1_000),
+        bounds: SessionBounds::default(),
     };
     assert_eq!((token.claims, token.client_id), (expected, None));
 }

@@ -86,6 +86,11 @@ impl Tls {
         self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
     }
 
+    /// Server name that the client asked for (RFC 6066).
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.connection.server_name()
+    }
+
     /// The client's certificate and those of its issuers, with the generation of the authorities
     /// that have judged them.
     pub(crate) fn client_chain(&self) -> Option<ClientChain<'_>> {
