@@ -25,5 +25,5 @@ pub use bindings::{
     },
 };
 pub use checks::Unusable;
-pub use host::AuthServices;
+pub use host::{AuthServices, GuestPublication};
 pub use instance::{AuthGuest, AuthInstance, AuthSpec};

@@ -102,7 +102,7 @@ impl World {
                 "ambient",
                 "state",
             ],
-            World::Auth => &["principals", "net", "http", "environment", "ambient", "state"],
+            World::Auth => &["principals", "messages", "net", "http", "environment", "ambient", "state"],
         }
     }
 

@@ -65,23 +65,9 @@ pub mod host {
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::double_current_message::CurrentMessage;
-    use super::{Argument, Message, Properties, QoS, RunError, Value};
+    pub use super::double_messages::WrittenMessage;
+    use super::{Argument, Message, QoS, RunError, Value};
     use super::{double_calls, double_current_message, double_messages};
-
-    /// A message that an Action has published.
-    #[derive(Clone, Debug)]
-    pub struct WrittenMessage {
-        /// Its topic.
-        pub topic: String,
-        /// Its payload.
-        pub payload: Vec<u8>,
-        /// Its quality of service.
-        pub qos: QoS,
-        /// Whether it is retained.
-        pub retain: bool,
-        /// Its properties of MQTT 5.0.
-        pub properties: Properties,
-    }
 
     /// A message as the host hands it over.
     pub fn message(topic: &str, payload: impl Into<Vec<u8>>) -> Message {

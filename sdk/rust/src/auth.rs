@@ -24,6 +24,7 @@ pub use host::{
     ambient, config, diagnostics, environment,
     logging::{Level, log},
     message_properties::{PayloadFormat, Properties, UserProperty},
+    messages::WriteError,
     metrics,
     net::{self, Interest, IoError, Peer},
     principals::{
@@ -41,6 +42,11 @@ use bindings::lotmq::guest as host;
 #[doc(hidden)]
 #[allow(missing_docs, reason = "the contract documents them")]
 pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/messages.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_messages;
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "double/http.rs"]
 #[doc(hidden)]
@@ -62,6 +68,7 @@ pub mod host {
     pub use super::bindings::lotmq::guest::*;
     pub use super::double::{ambient, config, diagnostics, environment, logging, metrics, state};
     pub use super::double_http as http;
+    pub use super::double_messages as messages;
     pub use super::double_net as net;
     pub use super::double_principals as principals;
 }
@@ -70,7 +77,13 @@ pub mod host {
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing {
     pub use super::double_http::{Request, response, serve as serve_http};
-    use super::{Login, Principal, Selector, double_principals};
+    pub use super::double_messages::WrittenMessage;
+    use super::{Login, Principal, Selector, double_messages, double_principals};
+
+    /// Takes the messages that the guest has published since the last call.
+    pub fn published() -> Vec<WrittenMessage> {
+        double_messages::take()
+    }
 
     /// Action of the guest on clients that are logged in.
     #[derive(Clone, Debug)]
@@ -228,6 +241,20 @@ impl Default for SessionLimits {
     }
 }
 
+/// No properties at all.
+impl Default for Properties {
+    fn default() -> Self {
+        Properties {
+            payload_format: PayloadFormat::Unspecified,
+            expiry_seconds: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }
+    }
+}
+
 impl Grant {
     /// Allows publishing to the topics of a filter, subscribing to them, or both. Covers every
     /// quality of service and retained messages.
@@ -235,6 +262,22 @@ impl Grant {
         let (effect, filter) = (Effect::Allow, filter.into());
         Grant { effect, actions, filter, qos_max: QoS::ExactlyOnce, retain: true }
     }
+}
+
+/// Publishes a message at once. The module needs the grant `write:` of the topic.
+pub fn publish(topic: &str, payload: &[u8], qos: QoS, retain: bool) -> Result<(), WriteError> {
+    host::messages::publish(topic, payload, qos, retain)
+}
+
+/// Publishes a message with properties of MQTT 5.0 at once.
+pub fn publish_with(
+    topic: &str,
+    payload: &[u8],
+    qos: QoS,
+    retain: bool,
+    properties: &Properties,
+) -> Result<(), WriteError> {
+    host::messages::publish_with(topic, payload, qos, retain, properties)
 }
 
 /// Lets a client in.

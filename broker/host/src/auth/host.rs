@@ -2,12 +2,20 @@
 
 use super::{
     Principal, Selector,
-    bindings::lotmq::guest::{message_properties, principals, types},
+    bindings::lotmq::guest::{
+        message_properties,
+        messages::{self, WriteError},
+        principals, types,
+    },
     checks,
 };
 use crate::{
-    RunContext,
+    BorrowedMessage, Capability, Qos, RunContext,
     fiber::{FiberServices, FiberState, OnFiber},
+    functions::{WriteError as RefusedWrite, may_write},
+    grants::is_system,
+    limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX},
+    properties::{self, MessageProperties},
 };
 use lotmq_codec::{PacketType, ReasonCode};
 use std::sync::Arc;
@@ -22,12 +30,58 @@ pub trait AuthServices: FiberServices {
 
     /// Replaces a principal, which was checked; gives the number of sessions.
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32;
+
+    /// Publishes a message of the guest at once. Its grants cover the topic, and the owner has the
+    /// right to write there. False when it was not taken.
+    fn publish(&self, run: &RunContext, message: &GuestPublication<'_>) -> bool;
+}
+
+/// Message that an authentication guest publishes.
+#[derive(Clone, Copy, Debug)]
+pub struct GuestPublication<'a> {
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Payload.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: Qos,
+    /// RETAIN flag.
+    pub retain: bool,
+    /// Properties of MQTT 5.0 as PUBLISH has them, without their length.
+    pub properties: &'a [u8],
+    /// Message Expiry Interval in seconds; `None` for no end.
+    pub expiry_seconds: Option<u32>,
 }
 
 /// Host state of one instance.
 pub(super) struct AuthState {
     pub(super) fiber: FiberState,
     pub(super) services: Arc<dyn AuthServices>,
+    /// Messages and their bytes that the call may still publish.
+    pub(super) left: PublishRoom,
+}
+
+/// Messages and bytes that a call may still publish.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PublishRoom {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Default for PublishRoom {
+    fn default() -> Self {
+        PublishRoom { messages: WRITES_PER_RUN_MAX as usize, bytes: WRITE_BYTES_PER_RUN_MAX }
+    }
+}
+
+impl PublishRoom {
+    /// Takes room for a message.
+    fn take(&mut self, bytes: usize) -> Result<(), WriteError> {
+        let messages = self.messages.checked_sub(1).ok_or(WriteError::LimitReached)?;
+        let bytes = self.bytes.checked_sub(bytes).ok_or(WriteError::LimitReached)?;
+        *self = PublishRoom { messages, bytes };
+        Ok(())
+    }
 }
 
 impl OnFiber for AuthState {
@@ -43,6 +97,111 @@ impl OnFiber for AuthState {
 impl types::Host for AuthState {}
 
 impl message_properties::Host for AuthState {}
+
+impl messages::Host for AuthState {
+    fn publish(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        qos: types::Qos,
+        retain: bool,
+    ) -> Result<(), WriteError> {
+        self.published(&topic, &payload, qos, retain, None)
+    }
+
+    fn publish_with(
+        &mut self,
+        topic: String,
+        payload: Vec<u8>,
+        qos: types::Qos,
+        retain: bool,
+        properties: message_properties::Properties,
+    ) -> Result<(), WriteError> {
+        self.published(&topic, &payload, qos, retain, Some(properties))
+    }
+
+    fn keep(&mut self, _topic: String, _payload: Vec<u8>) -> Result<(), WriteError> {
+        Err(WriteError::NotAllowed)
+    }
+
+    fn forget(&mut self, _topic: String) -> Result<(), WriteError> {
+        Err(WriteError::NotAllowed)
+    }
+}
+
+impl AuthState {
+    /// Publishes, if the grants, the owner and the bounds of the call allow it.
+    fn published(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        qos: types::Qos,
+        retain: bool,
+        properties: Option<message_properties::Properties>,
+    ) -> Result<(), WriteError> {
+        let properties = properties.map(MessageProperties::from);
+        let bounds = self.services.message_bounds();
+        let encoded = match &properties {
+            Some(properties) => Some(properties.encoded(&bounds).ok_or(WriteError::InvalidProperties)?),
+            None => None,
+        };
+        let list = encoded.as_ref().map(|list| list.properties().raw()).unwrap_or_default();
+        let qos = match qos {
+            types::Qos::AtMostOnce => Qos::AtMostOnce,
+            types::Qos::AtLeastOnce => Qos::AtLeastOnce,
+            types::Qos::ExactlyOnce => Qos::ExactlyOnce,
+        };
+        let message =
+            BorrowedMessage { qos, retain, properties: list, ..BorrowedMessage::new(topic, payload) };
+        // As in the command tree nothing comes of it.
+        let may = match is_system(topic) {
+            true => Err(RefusedWrite::NotAllowed),
+            false => may_write(&self.fiber.grants, &*self.services, &self.fiber.run, &message),
+        };
+        if let Err(refused) = may {
+            if matches!(refused, RefusedWrite::NotAllowed) && !self.fiber.grants.write.covers(topic) {
+                self.services.not_granted(&self.fiber.run, (Capability::WriteTopic, topic), None);
+            }
+            return Err(refused.into());
+        }
+        self.left.take(topic.len() + payload.len() + list.len())?;
+        let expiry_seconds = properties.as_ref().and_then(|properties| properties.expiry_seconds);
+        let message = GuestPublication { topic, payload, qos, retain, properties: list, expiry_seconds };
+        let is_taken = self.services.publish(&self.fiber.run, &message);
+        if is_taken { Ok(()) } else { Err(WriteError::NotAllowed) }
+    }
+}
+
+impl From<message_properties::Properties> for MessageProperties {
+    fn from(given: message_properties::Properties) -> Self {
+        let user = |user: message_properties::UserProperty| properties::UserProperty {
+            name: user.name,
+            value: user.value,
+        };
+        MessageProperties {
+            payload_format: match given.payload_format {
+                message_properties::PayloadFormat::Unspecified => properties::PayloadFormat::Unspecified,
+                message_properties::PayloadFormat::Utf8 => properties::PayloadFormat::Utf8,
+            },
+            expiry_seconds: given.expiry_seconds,
+            content_type: given.content_type,
+            response_topic: given.response_topic,
+            correlation_data: given.correlation_data,
+            user_properties: given.user_properties.into_iter().map(user).collect(),
+        }
+    }
+}
+
+impl From<RefusedWrite> for WriteError {
+    fn from(refused: RefusedWrite) -> Self {
+        match refused {
+            RefusedWrite::InvalidTopic => WriteError::InvalidTopic,
+            RefusedWrite::NotAllowed => WriteError::NotAllowed,
+            RefusedWrite::LimitReached => WriteError::LimitReached,
+            RefusedWrite::InvalidProperties => WriteError::InvalidProperties,
+        }
+    }
+}
 
 impl principals::Host for AuthState {
     fn revoke(&mut self, whom: Selector, reason_code: u8, reason: Option<String>) -> u32 {

@@ -4,10 +4,10 @@ use super::{
     Answer, AuthServices, Description, Login, Subscription, Unusable,
     bindings::{
         Auth, AuthPre,
-        lotmq::guest::{message_properties, principals, types},
+        lotmq::guest::{message_properties, messages, principals, types},
     },
     checks,
-    host::AuthState,
+    host::{AuthState, PublishRoom},
 };
 use crate::{
     Compiler, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
@@ -19,7 +19,10 @@ use crate::{
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Store,
+    component::{HasSelf, Linker},
+};
 
 /// Identity, services and limits of an instance.
 #[derive(Clone)]
@@ -90,7 +93,11 @@ impl AuthGuest {
         let places = Places { endpoints: spec.endpoints, ..Places::default() };
         let shares = (memory, self.engine.sockets());
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, shares);
-        let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits)?;
+        let mut fiber = Fiber::new(
+            &self.engine,
+            AuthState { fiber, services, left: PublishRoom::default() },
+            spec.limits,
+        )?;
         let made = self.pre.instantiate_async(&mut fiber.store).await;
         let exports = fiber.end(made)?;
         Ok(AuthInstance { fiber, exports })
@@ -117,20 +124,20 @@ impl AuthInstance {
 
     /// Calls the guest for its description.
     pub async fn describe(&mut self) -> CallResult<Description> {
-        let called = self.exports.lotmq_guest_auth_handler().call_describe(self.fiber.begin()).await;
+        let called = self.exports.lotmq_guest_auth_handler().call_describe(begin(&mut self.fiber)).await;
         self.fiber.end(called)
     }
 
     /// Lets the guest prepare; an error is its text for people.
     pub async fn open(&mut self) -> CallResult<Result<(), String>> {
-        let called = self.exports.lotmq_guest_auth_handler().call_open(self.fiber.begin()).await;
+        let called = self.exports.lotmq_guest_auth_handler().call_open(begin(&mut self.fiber)).await;
         self.fiber.end(called).map(shortened)
     }
 
     /// Asks about a CONNECT packet without enhanced authentication.
     pub async fn authenticate(&mut self, login: &Login) -> CallResult<Result<Answer, Unusable>> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_authenticate(self.fiber.begin(), login).await;
+        let called = handler.call_authenticate(begin(&mut self.fiber), login).await;
         self.checked(called)
     }
 
@@ -142,14 +149,14 @@ impl AuthInstance {
         data: &[u8],
     ) -> CallResult<Result<Answer, Unusable>> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_step(self.fiber.begin(), login, method, data).await;
+        let called = handler.call_step(begin(&mut self.fiber), login, method, data).await;
         self.checked(called)
     }
 
     /// Says that an enhanced authentication is over before its end.
     pub async fn forget(&mut self, connection: u64) -> CallResult<()> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_forget(self.fiber.begin(), connection).await;
+        let called = handler.call_forget(begin(&mut self.fiber), connection).await;
         self.fiber.end(called)
     }
 
@@ -161,21 +168,22 @@ impl AuthInstance {
         session_present: bool,
     ) -> CallResult<()> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_connected(self.fiber.begin(), connection, client_id, session_present).await;
+        let called =
+            handler.call_connected(begin(&mut self.fiber), connection, client_id, session_present).await;
         self.fiber.end(called)
     }
 
     /// Says that subscriptions were granted.
     pub async fn subscribed(&mut self, connection: u64, subscriptions: &[Subscription]) -> CallResult<()> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_subscribed(self.fiber.begin(), connection, subscriptions).await;
+        let called = handler.call_subscribed(begin(&mut self.fiber), connection, subscriptions).await;
         self.fiber.end(called)
     }
 
     /// Says that a connection is over.
     pub async fn disconnected(&mut self, connection: u64, reason: &str) -> CallResult<()> {
         let handler = self.exports.lotmq_guest_auth_handler();
-        let called = handler.call_disconnected(self.fiber.begin(), connection, reason).await;
+        let called = handler.call_disconnected(begin(&mut self.fiber), connection, reason).await;
         self.fiber.end(called)
     }
 
@@ -183,13 +191,13 @@ impl AuthInstance {
     /// [`HostWork::announce`] is called. Gives the time after which it wants to run again at the
     /// latest; an error is its text for people.
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, String>> {
-        let called = self.exports.lotmq_guest_auth_handler().call_run(self.fiber.begin(), until_ms).await;
+        let called = self.exports.lotmq_guest_auth_handler().call_run(begin(&mut self.fiber), until_ms).await;
         self.fiber.end(called).map(shortened)
     }
 
     /// Lets the guest say goodbye.
     pub async fn close(mut self) -> CallResult<()> {
-        let called = self.exports.lotmq_guest_auth_handler().call_close(self.fiber.begin()).await;
+        let called = self.exports.lotmq_guest_auth_handler().call_close(begin(&mut self.fiber)).await;
         self.fiber.end(called)
     }
 
@@ -200,6 +208,13 @@ impl AuthInstance {
         }
         Ok(checks::answer(&answer).map(|()| answer))
     }
+}
+
+/// Begins a call, with all that a call may publish.
+fn begin(fiber: &mut Fiber<AuthState>) -> &mut Store<AuthState> {
+    let store = fiber.begin();
+    store.data_mut().left = PublishRoom::default();
+    store
 }
 
 /// Returns the answer of a guest, with the text of a failure cut to its bound.
@@ -217,6 +232,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<AuthState>> {
     options.auth(true);
     principals::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, &options, |state| state)?;
     types::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, |state| state)?;
+    messages::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, |state| state)?;
     message_properties::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -2,7 +2,7 @@
 
 use lotmq_codec::ReasonCode;
 
-use super::{AuthServices, Principal, Selector};
+use super::{AuthServices, GuestPublication, Principal, Selector};
 use crate::RunContext;
 use crate::fiber::BrokerOfNobody;
 
@@ -13,5 +13,9 @@ impl AuthServices for BrokerOfNobody {
 
     fn update(&self, _run: &RunContext, _whom: &Selector, _principal: &Principal) -> u32 {
         0
+    }
+
+    fn publish(&self, _run: &RunContext, _message: &GuestPublication<'_>) -> bool {
+        false
     }
 }

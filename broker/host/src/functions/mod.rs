@@ -23,7 +23,7 @@ mod subject;
 mod topic_store;
 
 pub(crate) use config::configuration;
-pub(crate) use messages::{kept, may_keep, may_write};
+pub(crate) use messages::{WriteError, kept, may_keep, may_write};
 pub(crate) use metrics::is_name as is_metric_name;
 pub(crate) use state::is_key as is_state_key;
 

@@ -6,8 +6,9 @@ use lotmq_host::{
     Argument, ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext,
     RunError, Services, Severity, StateRefused, Value,
     auth::{
-        Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial, Hooks, Login,
-        PayloadFormat, Permission, Principal, Properties, Qos, Selector, Subscription, UserProperty, Will,
+        Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial,
+        GuestPublication, Hooks, Login, PayloadFormat, Permission, Principal, Properties, Qos, Selector,
+        Subscription, UserProperty, Will,
     },
     fiber::{Endpoint, FiberServices, HttpEvent},
 };
@@ -123,6 +124,11 @@ impl AuthServices for Clerk {
         self.note(format!("update {whom:?} {} {:?}", grants[0].filter, grants[0].actions));
         1
     }
+    fn publish(&self, _run: &RunContext, message: &GuestPublication<'_>) -> bool {
+        let payload = String::from_utf8_lossy(message.payload);
+        self.note(format!("publish {} {payload} {:?}", message.topic, message.qos));
+        true
+    }
 }
 
 async fn table(endpoints: HashMap<String, Endpoint>, grants: Grants) -> (AuthInstance, Arc<Clerk>) {
@@ -210,7 +216,7 @@ async fn a_login_is_allowed_denied_or_left_to_the_next_guest() {
         let Permission::Grants(grants) = principal.permission else { panic!("{:?}", principal.permission) };
         let [grant] = &*grants else { panic!("{grants:?}") };
         assert_eq!((&*grant.filter, grant.actions, grant.retain), ("a/#", Actions::PUBLISH, false));
-        assert_eq!((principal.expires_ms, principal.limits.connections), (Some(61_000), Some(1)));
+        assert_eq!((principal.expires_ms, principal.limits.subscriptions), (Some(61_000), Some(10)));
         assert_eq!((reason.as_deref(), data), (Some("welcome by mqtts"), None));
         assert_eq!((&*user_properties[0].name, &*user_properties[0].value), ("logins", logins));
     }

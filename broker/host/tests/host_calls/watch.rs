@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
-use lotmq_host::auth::{AuthServices, Login, Permission, Principal, Selector};
+use lotmq_host::auth::{AuthServices, GuestPublication, Login, Permission, Principal, Selector};
 use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::limits::{
     AUTH_GRANTS_MAX, AUTH_GROUPS_MAX, ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX,
@@ -253,6 +253,10 @@ impl AuthServices for Watch {
             assert!(grants.iter().all(|grant| topic_filter_valid(&grant.filter).is_ok()));
         }
         1
+    }
+    fn publish(&self, _run: &RunContext, message: &GuestPublication<'_>) -> bool {
+        assert!(topic_name_valid(message.topic).is_ok());
+        true
     }
 }
 

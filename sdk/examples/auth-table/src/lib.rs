@@ -5,13 +5,15 @@
 //! {"password": "…", "groups": ["staff"], "publish": "a/#"}}}`. The method `REVERSE` accepts a
 //! client that answers its challenge backwards. The endpoint `orders` sends lines: `revoke USER`
 //! and `widen USER FILTER`.
+//! With `"announce": "logins"` it publishes `1` to `logins/<user>` when a client has subscribed,
+//! and `0` when its connection is over.
 //! With `"tokens": true` it asks the HTTP server at the endpoint `tokens` about users outside of
 //! the table. The server gets the password and returns the name of the user.
 
 use lotmq_guest::auth::{
     Acceptance, Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Connection, Description, Grant,
     Hooks, Interest, IoError, Login, Permission, Principal, Property, QoS, Selector, Subscription,
-    UserProperty, Will, allow, ambient, config, deny, http::{self, HttpClient}, metrics, net, revoke, state, update,
+    UserProperty, Will, allow, ambient, config, deny, http::{self, HttpClient}, metrics, net, publish, revoke, state, update,
 };
 use lotmq_guest::println;
 use serde_json::Value as Json;
@@ -33,6 +35,8 @@ struct Memory {
     orders: Option<Connection>,
     /// Received part of an incomplete line.
     part: Vec<u8>,
+    /// Users of the connections that were let in.
+    users: BTreeMap<u64, String>,
     /// Challenges that were sent, by connection.
     challenges: BTreeMap<u64, Vec<u8>>,
 }
@@ -66,6 +70,7 @@ impl Authenticator for Table {
         }
         let seen = state::get(user).map_or(0, |count| count.first().copied().unwrap_or(0)).saturating_add(1);
         let is_kept = state::set(user, &[seen]).is_ok();
+        MEMORY.with_borrow_mut(|memory| drop(memory.users.insert(login.connection, user.clone())));
         let user_properties = vec![UserProperty { name: "logins".to_owned(), value: seen.to_string() }];
         let reason = is_kept.then(|| format!("welcome by {}", login.listener));
         Answer::Allow(Acceptance {
@@ -103,10 +108,12 @@ impl Authenticator for Table {
     fn subscribed(connection: u64, subscriptions: Vec<Subscription>) {
         let filters: Vec<_> = subscriptions.iter().map(|it| format!("{} {:?}", it.filter, it.qos)).collect();
         println!("subscribed {connection} to {}", filters.join(", "));
+        announce(MEMORY.with_borrow(|memory| memory.users.get(&connection).cloned()), b"1");
     }
 
     fn disconnected(connection: u64, reason: String) {
         println!("disconnected {connection}: {reason}");
+        announce(MEMORY.with_borrow_mut(|memory| memory.users.remove(&connection)), b"0");
         count("disconnected");
     }
 
@@ -186,7 +193,7 @@ fn principal(user: &str, entry: &Json, login: &Login) -> Principal {
         principal.permission = Permission::Grants(vec![grant]);
     }
     principal.expires_ms = entry["seconds"].as_i64().map(|seconds| ambient::now_ms() + seconds * 1000);
-    principal.limits.connections = Some(1);
+    principal.limits.subscriptions = Some(10);
     principal
 }
 
@@ -202,6 +209,14 @@ fn obey(order: &str) {
         _ => 0,
     };
     println!("{order}: {reached} sessions");
+}
+
+/// Publishes whether a user is there.
+fn announce(user: Option<String>, payload: &[u8]) {
+    let Some((user, Json::String(topic))) = user.zip(configured("announce")) else { return };
+    if let Err(error) = publish(&format!("{topic}/{user}"), payload, QoS::AtLeastOnce, false) {
+        println!("not announced: {error:?}");
+    }
 }
 
 fn count(counter: &str) {

@@ -1,11 +1,25 @@
-//! Double of the interface `messages`: records the messages of an Action for its test.
+//! Double of the interface `messages`: records the messages of a guest for its test.
 
 use std::cell::RefCell;
 
 pub use super::bindings::lotmq::guest::messages::WriteError;
 use super::bindings::lotmq::guest::{message_properties::Properties, types::Qos};
-use super::testing::WrittenMessage;
 use crate::testing::with;
+
+/// A message that a guest has published.
+#[derive(Clone, Debug)]
+pub struct WrittenMessage {
+    /// Its topic.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Its quality of service.
+    pub qos: Qos,
+    /// Whether it is retained.
+    pub retain: bool,
+    /// Its properties of MQTT 5.0.
+    pub properties: Properties,
+}
 
 thread_local! {
     static PUBLISHED: RefCell<Vec<WrittenMessage>> = RefCell::default();
