@@ -1,9 +1,9 @@
-//! Modules of world `auth`: checked, tried and kept, and asked by nobody yet.
+//! Modules of world `auth`: checked, tried and kept; `login_guests` has those that logins ask.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
-use lotmq_test_support::{Broker, BrokerOptions, Reply, WAIT_MAX};
+use lotmq_test_support::{Broker, Reply, WAIT_MAX};
 use serde_json::{Value, json};
 
 use crate::modules::scale;
@@ -11,10 +11,6 @@ use crate::options;
 
 /// The guest with a table of users.
 const TABLE: &[u8] = include_bytes!("../../sdk/examples/auth-table/prebuilt/auth-table.wasm");
-
-fn unstable() -> BrokerOptions {
-    options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
-}
 
 fn add(options: &str) -> String {
     format!("-addModule table -world auth {options} wasm64:{}", BASE64_STANDARD.encode(TABLE))
@@ -26,7 +22,10 @@ fn warnings(reply: &Reply) -> String {
 
 fn says_that_nobody_asks(reply: &Reply) {
     let told = warnings(reply);
-    assert!(told.contains("NOT_ASKED_YET") && told.contains("no login asks it in this build"), "{told}");
+    assert!(
+        told.contains("NOT_ASKED_YET") && told.contains("auth.modules of the configuration does not list it"),
+        "{told}"
+    );
 }
 
 fn version(broker: &Broker) -> String {
@@ -37,7 +36,7 @@ fn version(broker: &Broker) -> String {
 
 #[test]
 fn a_module_for_logins_is_kept_replaced_rolled_back_and_downloaded() {
-    let mut broker = unstable().start();
+    let mut broker = options().start();
     let added = broker.command_ok(&add(
         "-version 1 -net ldap.example:636 -grant secret-read:BIND -grant state -config {\"users\":{}}",
     ));
@@ -72,18 +71,17 @@ fn a_module_for_logins_is_kept_replaced_rolled_back_and_downloaded() {
 
 #[test]
 fn unsuitable_login_module_is_rejected() {
-    let broker = unstable().start();
+    let broker = options().start();
     let scale = scale();
     let hollow = b"\0asm\x0d\0\x01\0";
     for (command, code, part) in [
         (add("-grant read:a"), "GRANT_INVALID", "'read:a' means nothing for a module of world 'auth'"),
-        (add("-grant write:a"), "GRANT_INVALID", "means nothing"),
         (add("-grant file-read:x"), "GRANT_INVALID", "means nothing"),
         (add("-grant action:A"), "GRANT_INVALID", "means nothing"),
         (add("-memory 65"), "ARGUMENT_INVALID", "-memory takes a number from 1 to 64"),
         (add("-time 1001"), "ARGUMENT_INVALID", "-time takes a number from 1 to 1000"),
         (add("-net here"), "GRANT_INVALID", "it is not host:port"),
-        (format!("-addModule m -world auth wasm64:{scale}"), "IMPORT_FORBIDDEN", "in world 'auth'"),
+        (format!("-addModule m -world auth wasm64:{scale}"), "WORLD_MISMATCH", "does not fit world 'auth'"),
         (
             format!("-addModule m -world auth wasm64:{}", BASE64_STANDARD.encode(hollow)),
             "WORLD_MISMATCH",
@@ -105,13 +103,11 @@ fn unsuitable_login_module_is_rejected() {
     broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
     let reply = broker.command_as(("ann", "pw"), &add(""));
     assert_eq!(reply.code(), "PERMISSION_DENIED", "{reply:?}");
-    let stable = options().start();
-    assert_eq!(stable.command(&add("")).code(), "WORLD_UNSTABLE");
 }
 
 #[test]
 fn the_bytes_of_a_module_for_logins_come_back_as_they_were_uploaded() {
-    let broker = unstable().start();
+    let broker = options().start();
     let added = broker.command_ok(&add(""));
     for (packet, are_pieces) in [(None, false), (Some(20_000), true)] {
         let options = ConnectOptions::v5("asker").user("root", "coreflux");

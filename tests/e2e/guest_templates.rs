@@ -158,7 +158,7 @@ fn guest_from_each_template_passes_its_tests_and_is_deployed() {
     for told in [
         "Module 'my-auth' added successfully!",
         "granted secret-read:DEVICE_TOKEN",
-        "no login asks it in this build",
+        "auth.modules of the configuration does not list it",
     ] {
         assert!(written.contains(told), "{told}: {written}");
     }

@@ -59,7 +59,7 @@ then = [
     { answer = "allow", client_id = "c1", username = "ann", groups = ["staff", "night"], rules = false,
       properties = [["ClientVersion", "5"], ["ReceiveMaximum", "20"], ["Will", "a/gone lost text/plain after 30 s"], ["Line", "7"], ["Line", "8"]],
       grants = [{ allow = ["publish"], filter = "a/#", qos_max = 1, retain = false }],
-      expires = "2026-01-01T00:01:00Z", limits = { connections = 1 }, reason = "welcome by mqtts", user = { logins = "1" } },
+      expires = "2026-01-01T00:01:00Z", limits = { subscriptions = 10 }, reason = "welcome by mqtts", user = { logins = "1" } },
 ]
 "#,
         ),

@@ -67,6 +67,7 @@ mod jwt_authentication;
 mod jwt_guide;
 mod limits;
 mod listed_topics;
+mod login_guests;
 mod logins;
 mod logins_tested;
 mod logs;

@@ -81,6 +81,8 @@ const READERS: &[(&str, &str)] = &[
     ("broker/programs/src/restore.rs", "patience at a start"),
     ("broker/programs/src/route_modules.rs", "traps of the last minute"),
     ("broker/programs/src/routes.rs", "latency of a probe"),
+    ("broker/programs/src/auth_modules/asked.rs", "how long a login waits"),
+    ("broker/programs/src/auth_modules/driver.rs", "patience with guests"),
     ("broker/programs/src/route_drivers/driver.rs", "how long an instance was open"),
     ("broker/programs/src/route_drivers/driver/away.rs", "when a guest is asked again"),
     ("broker/programs/src/route_drivers/driver/failing.rs", "retries"),

@@ -11,6 +11,7 @@ use super::key::section;
 pub use claim_path::{ClaimPath, ClaimPaths};
 pub use jwt::Jwt;
 pub use key_address::KeyAddress;
+pub(crate) use login_modules::OWN_MODULES;
 pub use login_modules::{BUILT_IN_MODULE, JWT_MODULE, LoginModules};
 pub use text_list::TextList;
 
@@ -23,7 +24,8 @@ section! {
         /// Login modules that are asked about a login, in this order, until one decides. `builtin`
         /// is the user store of the broker: accounts, certificates and anonymous clients. A login
         /// that all modules pass on is refused. `root` of the tenant `default` always logs in by
-        /// the user store.
+        /// the user store. `jwt` is section `[auth.jwt]`. Every other name is that of a module of
+        /// world `auth`, whose logins are refused while it is missing.
         modules: LoginModules = LoginModules::default();
         /// Whether 5.0 clients may log in by `SCRAM-SHA-256` as Authentication Method, which never
         /// shows the password to the broker. Its verifier is weaker against password guessing than

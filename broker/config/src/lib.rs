@@ -77,6 +77,7 @@ mod unknown;
 mod value_error;
 mod web;
 
+use crate::auth::OWN_MODULES;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -417,14 +418,24 @@ impl Config {
         [BUILT_IN_MODULE].into_iter().chain(jwt).collect()
     }
 
-    /// Listed login modules that are not configured.
+    /// Names of listed login modules that are guests: modules of world `auth`.
+    #[must_use]
+    pub fn login_guest_names(&self) -> Vec<&str> {
+        let of_listeners = self.login_modules_of_listeners().into_iter().filter_map(|(_, modules)| modules);
+        let lists = std::iter::once(&self.auth.modules).chain(of_listeners);
+        let names = lists.flat_map(|modules| modules.names()).map(|name| &**name);
+        names.filter(|name| !OWN_MODULES.contains(name)).collect()
+    }
+
+    /// Listed login modules of the broker that are not configured.
     pub(crate) fn unknown_login_modules(&self) -> impl Iterator<Item = ConfigError> {
         let known = self.login_module_names();
         let of_listeners = self.login_modules_of_listeners();
         let lists = std::iter::once(("auth.modules", Some(&self.auth.modules))).chain(of_listeners);
         lists.flat_map(move |(key, modules)| {
             let names = modules.map(LoginModules::names).unwrap_or_default();
-            let unknown = names.iter().find(|name| !known.contains(&&***name))?;
+            let mut own = names.iter().filter(|name| OWN_MODULES.contains(&&***name));
+            let unknown = own.find(|name| !known.contains(&&***name))?;
             Some(ConfigError::UnknownLoginModule {
                 key: Key::find(key)?.path,
                 name: unknown.escape_debug().to_string(),

@@ -256,7 +256,7 @@ impl Asset {
         let known = self.known(tenant);
         let (restarts, has_failed) = match guests.route_modules.get(&self.definition) {
             Some((_, figures)) => (figures.traps.load(Relaxed), figures.have_failed()),
-            None => match guests.rule_modules.figures(&self.definition) {
+            None => match guests.deciding_modules.rules.figures(&self.definition) {
                 Some(figures) => (figures.traps.load(Relaxed), figures.have_failed()),
                 None => (0, false),
             },

@@ -15,6 +15,7 @@ use crate::uploads::Uploads;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_net::Net;
+use lotmq_programs::auth_modules::asked::LoginGuests;
 use lotmq_programs::{HasPrograms as _, Hosting};
 
 /// The broker as this crate sees it: network, guests, and what commands and the `$SYS` tree
@@ -30,6 +31,8 @@ pub struct Broker {
     pub logins: Logins,
     /// Members of the login chains of all listeners.
     pub login_members: LoginMembers,
+    /// Modules that login chains ask.
+    pub login_guests: Arc<LoginGuests>,
     /// Counts of log lines about single Clients.
     pub client_lines: ClientLines,
     /// Log lines for topics.

@@ -84,13 +84,14 @@ impl BrokerHooks for Broker {
         audit.refused(&self.core.counters, self.core.clock.wall_ms(), who, connection.peer(), cause);
     }
 
-    fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
+    fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection, session_present: bool) {
         client.tenant.programs().guests.connected(client);
         if let Some(WrittenLine { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user_name());
             debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.managed().audit, client.identity());
+        self.login_guests.connected(&identity, connection.number, session_present);
         audit.accepted(&self.core.counters, self.core.clock.wall_ms(), &identity, connection.peer());
         sys::logins::connected(turn, client, connection);
     }
@@ -120,6 +121,7 @@ impl BrokerHooks for Broker {
 
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
         client.tenant.programs().guests.disconnected(client, connection, reason);
+        self.login_guests.disconnected(client, connection.number, reason.word());
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
@@ -178,6 +180,7 @@ impl BrokerHooks for Broker {
 
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
         client.tenant.programs().guests.subscribed(client, filter, qos);
+        self.login_guests.subscribed(client, filter, qos);
         self.logs.may_be_wanted(&client.tenant, filter);
     }
 

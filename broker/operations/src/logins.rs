@@ -56,6 +56,10 @@ pub enum GivenUp {
 /// Waiting checks, and the threads that run them, which end when this is dropped.
 pub struct Logins(Arc<Shared>);
 
+/// Queue of the checks, for those that come back to it.
+#[derive(Clone)]
+pub struct LoginQueue(Arc<Shared>);
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -140,18 +144,36 @@ impl Logins {
 
     /// Queues a check for one of the threads.
     pub fn add(&self, origin: LoginOrigin, check: Check) {
-        let displaced = self.0.state.lock().put((origin, check));
-        // A thread that rests takes nothing.
-        self.0.changed.notify_all();
-        if let Some(check) = displaced {
-            (check.give_up)(GivenUp::Displaced);
-        }
+        self.queue().add(origin, check);
+    }
+
+    /// The queue, which may outlive the threads.
+    pub fn queue(&self) -> LoginQueue {
+        LoginQueue(Arc::clone(&self.0))
     }
 
     /// Number of waiting checks.
     pub fn waiting(&self) -> usize {
         let state = self.0.state.lock();
         state.familiar.len() + state.others.len()
+    }
+}
+
+impl LoginQueue {
+    /// Queues a check for one of the threads. Behind their end nothing comes of it.
+    pub fn add(&self, origin: LoginOrigin, check: Check) {
+        let displaced = {
+            let mut state = self.0.state.lock();
+            if state.is_over {
+                return;
+            }
+            state.put((origin, check))
+        };
+        // A thread that rests takes nothing.
+        self.0.changed.notify_all();
+        if let Some(check) = displaced {
+            (check.give_up)(GivenUp::Displaced);
+        }
     }
 }
 

@@ -315,7 +315,7 @@ pub(crate) fn set_disabled(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &
     if !is_disabled && let Some((_, figures)) = tenant.programs().guests.route_modules.get(name) {
         figures.forget_traps();
     }
-    if !is_disabled && let Some(figures) = tenant.programs().guests.rule_modules.figures(name) {
+    if !is_disabled && let Some(figures) = tenant.programs().guests.deciding_modules.rules.figures(name) {
         figures.forget_traps();
     }
     if !is_disabled && let Some(runner) = runner(tenant, name) {
@@ -371,7 +371,7 @@ fn figures(tenant: &Tenant, name: &str) -> (u64, u64, bool) {
     if let Some((_, figures)) = guests.route_modules.get(name) {
         return (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed());
     }
-    if let Some(figures) = guests.rule_modules.figures(name) {
+    if let Some(figures) = guests.deciding_modules.rules.figures(name) {
         return (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed());
     }
     runner(tenant, name).map_or((0, 0, false), |runner| {

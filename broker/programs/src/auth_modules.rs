@@ -1,25 +1,34 @@
 //! Modules of world `auth`: their code, what an instance may do and use, and what one does to
 //! Clients that it has let in.
 //!
-//! No login asks one in this build, so it has let in nobody but the Clients of a case, which the
-//! witness knows.
+//! Login chains ask them (`asked`), each in a task on a thread of its own (`driver`). In a case of
+//! a test, the module has let in the Clients of the case, which the recorder knows.
 
-use std::collections::HashMap;
+mod answers;
+pub mod asked;
+pub mod driver;
+mod queue;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
-use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, Principal, Selector};
+use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, GuestPublication, Principal, Selector};
 use lotmq_host::fiber::Endpoint;
 use lotmq_host::{Grants, GuestLimits, RunContext};
 
+use parking_lot::RwLock;
+
+use super::effects::{GuestMessage, Sender};
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::recorder::LoginEvent;
 use super::route_drivers::login_endpoints::{NoLoginEndpoints, login_endpoints};
 use super::services::TenantServices;
 use crate::HasPrograms as _;
+use lotmq_process::this_turn;
 
 /// Code of a module for logins, with what it may do and use.
 #[derive(Clone)]
@@ -56,6 +65,36 @@ impl AuthModuleCode {
     }
 }
 
+/// Module of world `auth` that is installed.
+#[derive(Clone)]
+pub struct InstalledAuthModule {
+    /// The definition.
+    pub definition: Arc<Definition>,
+    /// Its code.
+    pub code: Arc<AuthModuleCode>,
+}
+
+/// Modules of world `auth` of a tenant, by name.
+#[derive(Default)]
+pub struct AuthModules(RwLock<BTreeMap<Arc<str>, InstalledAuthModule>>);
+
+impl AuthModules {
+    /// The module of a name.
+    pub fn get(&self, name: &str) -> Option<InstalledAuthModule> {
+        self.0.read().get(name).cloned()
+    }
+
+    /// Puts a module in the place of the one of its name.
+    pub(super) fn put(&self, definition: &Arc<Definition>, code: AuthModuleCode) {
+        let module = InstalledAuthModule { definition: Arc::clone(definition), code: Arc::new(code) };
+        self.0.write().insert(Arc::clone(definition.name()), module);
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.0.write().remove(name);
+    }
+}
+
 impl AuthServices for TenantServices {
     fn revoke(
         &self,
@@ -70,6 +109,23 @@ impl AuthServices for TenantServices {
 
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32 {
         self.intervene(run, LoginEvent::Updated { whom: whom.clone(), principal: principal.clone() })
+    }
+
+    fn publish(&self, run: &RunContext, message: &GuestPublication<'_>) -> bool {
+        let Some((tenant, definition)) = self.definition(run) else { return false };
+        let GuestPublication { topic, payload, qos, retain, properties, expiry_seconds } = *message;
+        let message = GuestMessage { topic, payload, qos, retain, properties, expiry_seconds };
+        if let Some(recorder) = tenant.programs().guests.recorder.get() {
+            recorder.sees(definition.name(), message.run_event());
+        }
+        let hops = run.hops.saturating_add(1);
+        this_turn::with(|turn| {
+            turn.tick();
+            let sent =
+                message.publish(turn, &tenant, Sender { owner: definition.owner(), origin: None, hops });
+            turn.flush();
+            sent.is_ok()
+        })
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) enum Code {
     RuleModule(Box<RuleModuleCode>),
     /// None: a Panel or Theme is shown and never run.
     View,
-    /// Of a module for logins, which cases ask, and no login in this build.
+    /// Of a module for logins, which login chains ask.
     AuthModule(Box<AuthModuleCode>),
     /// None yet: it is compiled behind the open listeners.
     Compiling(Box<CodeToCome>),

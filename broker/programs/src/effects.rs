@@ -206,7 +206,7 @@ impl<'m> GuestMessage<'m> {
         Ok(())
     }
 
-    fn run_event(&self) -> RunEvent {
+    pub(super) fn run_event(&self) -> RunEvent {
         RunEvent::published((self.topic, self.payload), self.qos, self.retain, self.properties)
     }
 

@@ -182,7 +182,7 @@ fn put_code(
         Code::Executor(code) => arm(tenant, hosting, executor.expect(NO_EXECUTOR), definition, *code),
         Code::Route(code) => outboxes::arm(tenant, (hosting, now.wall), definition, code),
         Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
-        Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
+        Code::RuleModule(code) => guests.deciding_modules.rules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => return Some(rules::of_guest(tenant, hosting, definition, guest)),
         Code::Compiling(to_come) => match *to_come {
             CodeToCome::Executor { restricted } => {
@@ -194,7 +194,8 @@ fn put_code(
             }
             CodeToCome::Named => {}
         },
-        Code::View | Code::AuthModule(_) => {}
+        Code::AuthModule(code) => guests.deciding_modules.logins.put(definition, *code),
+        Code::View => {}
     }
     None
 }
@@ -530,7 +531,8 @@ impl Guests {
         guests.lines.history.clear(removed.definition.id);
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);
-            guests.rule_modules.remove(name);
+            guests.deciding_modules.rules.remove(name);
+            guests.deciding_modules.logins.remove(name);
             tenant.programs().manifests.remove(name);
             tenant.programs().restricted.remove(name);
             guests.module_changed(name);

@@ -234,8 +234,8 @@ pub struct Guests {
     pub route_orders: route_orders::RouteOrders,
     /// Modules that routes run.
     pub route_modules: route_modules::RouteModules,
-    /// Modules that rules ask.
-    pub rule_modules: rules::RuleModules,
+    /// Modules that decide what others may.
+    pub deciding_modules: DecidingModules,
     /// Definitions whose error record changed since it was last published, with the hops of what
     /// led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
@@ -252,6 +252,15 @@ pub struct Guests {
     pub recorder: OnceLock<Arc<dyn RunRecorder>>,
     /// Management above the guests; known from the start of the broker on.
     pub broker_hooks: OnceLock<Weak<dyn GuestBrokerHooks>>,
+}
+
+/// Modules that decide what others may.
+#[derive(Default)]
+pub struct DecidingModules {
+    /// Modules that rules ask.
+    pub rules: rules::RuleModules,
+    /// Modules that login chains ask.
+    pub logins: auth_modules::AuthModules,
 }
 
 /// Definition that a message starts, with its runner.
@@ -294,7 +303,7 @@ impl Guests {
             routes: RwLock::new(HashMap::new()),
             route_orders: route_orders::RouteOrders::default(),
             route_modules: route_modules::RouteModules::default(),
-            rule_modules: rules::RuleModules::default(),
+            deciding_modules: DecidingModules::default(),
             changed_errors: parking_lot::Mutex::default(),
             lines: records::DefinitionLines::default(),
             waiting: Waiting::default(),

@@ -1,5 +1,23 @@
 //! Bounds of programs and routes: name, unit, and why this number.
 
+/// Logins that wait for the answer of one login guest.
+pub const LOGIN_GUEST_LOGINS_MAX: usize = 1_024;
+
+/// Logins from one address that wait for the answer of one login guest.
+pub const LOGIN_GUEST_LOGINS_OF_SOURCE_MAX: usize = 256;
+
+/// Events of Clients that wait for one login guest.
+pub const LOGIN_GUEST_EVENTS_MAX: usize = 65_536;
+
+/// Bytes of the filters in the events that wait for one login guest. Clients choose the filters.
+pub const LOGIN_GUEST_FILTER_BYTES_MAX: usize = 16 << 20;
+
+/// Time for the answer of a login guest, its waiting included.
+pub const LOGIN_GUEST_ANSWER_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Time in which a login guest has to be open.
+pub const LOGIN_GUEST_OPEN_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Idle rule instances kept per tenant, at 28 KiB each. A new instance takes some 10 µs.
 pub(crate) const RULE_INSTANCES_IDLE_MAX: usize = 64;
 

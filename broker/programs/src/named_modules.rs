@@ -56,7 +56,7 @@ pub fn unusable(guests: &Guests, kind: DefinitionKind, name: &str) -> Option<Str
         Err(error) => return Some(error.message),
     };
     let (is_of_world, world) = match kind {
-        DefinitionKind::Rule => (guests.rule_modules.figures(name).is_some(), "rule"),
+        DefinitionKind::Rule => (guests.deciding_modules.rules.figures(name).is_some(), "rule"),
         DefinitionKind::Route
         | DefinitionKind::Action
         | DefinitionKind::Model

@@ -473,7 +473,7 @@ impl Services for TenantServices {
 
     fn ask_module(&self, question: &ModuleQuestion<'_>, name: &str) -> Result<Verdict, RunError> {
         let tenant = self.tenant().ok_or_else(|| RunError::unknown_module(name))?;
-        tenant.programs().guests.rule_modules.ask(&tenant, question, name)
+        tenant.programs().guests.deciding_modules.rules.ask(&tenant, question, name)
     }
 
     fn build_model(

@@ -288,8 +288,9 @@ impl Server {
         *broker.hosting.executor.lock() = Some(Executor::start(options, sink)?);
         let orders = route_drivers::open(&broker.hosting);
         let unfinished = restore::restore(&broker, RestoreScope::Everything, &mut recovered)?;
-        // Routes start last, when all receivers of their messages exist.
-        let routes = route_drivers::start(&broker.hosting, orders)?;
+        // Last, when all receivers of their messages exist.
+        let mut routes = route_drivers::start(&broker.hosting, orders)?;
+        routes.extend(login_members::start(&broker)?);
         let interrupted_runs = Arc::new(InterruptedRuns::default());
         let housekeeper = housekeeping::start(&broker, &interrupted_runs)?;
         let mut workers = command::start(&broker)?;
@@ -548,7 +549,8 @@ impl Server {
         }
         // Before the shards, which report to route guests that their last messages are stored.
         self.broker.hosting.routes.stop();
-        // A panic there has been reported by the thread itself.
+        self.broker.login_guests.stop();
+        // The thread itself has reported a panic.
         self.routes.into_iter().for_each(|thread| drop(thread.join()));
         for shard in &self.broker.net.shards {
             shard.stop();
@@ -577,7 +579,7 @@ impl Server {
         losses::tell_lost(&self.broker);
         drop(self.broker.hosting.executor.lock().take());
         self.broker.hosting.housekeeping.stop();
-        // A panic there has been reported by the thread itself.
+        // The thread itself has reported a panic.
         let _ = self.housekeeper.join();
         for tenant in self.broker.hosting.tenants.all().iter() {
             let now_ms = self.broker.core.clock.wall_ms();
@@ -709,6 +711,7 @@ pub(crate) fn assemble(
         routes,
         route_types: RouteTypes::default(),
     };
+    let (login_members, login_guests) = login_members::configured(config)?;
     let logins = Logins::start(&LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
         core,
@@ -716,7 +719,8 @@ pub(crate) fn assemble(
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,
-        login_members: login_members::configured(config)?,
+        login_members,
+        login_guests,
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),

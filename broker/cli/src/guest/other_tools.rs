@@ -18,7 +18,8 @@ const COMPONENTIZE_PY: &str = "componentize-py";
 const COMPONENTIZE_JS: &str = "@bytecodealliance/componentize-js";
 
 /// Why a guest for logins is made in no other language than Rust.
-pub(super) const ONLY_RUST: &str = "a guest of type auth is made in Rust only: no login asks one in this build, so nothing shows what an interpreter costs each of them";
+pub(super) const ONLY_RUST: &str =
+    "a guest of type auth is made in Rust only: an interpreter would delay each login";
 
 /// Gets what builds a guest, where it is missing; the answer is the program that makes components
 /// of its language, if it is not Node.

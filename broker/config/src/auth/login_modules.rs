@@ -12,6 +12,10 @@ pub const BUILT_IN_MODULE: &str = "builtin";
 /// Name of the login module of `[auth.jwt]`, which is configured when it has keys.
 pub const JWT_MODULE: &str = "jwt";
 
+/// Login modules that are parts of the broker. Every other name is that of a module of world
+/// `auth`.
+pub(crate) const OWN_MODULES: [&str; 2] = [BUILT_IN_MODULE, JWT_MODULE];
+
 /// Login modules of a listener, in the order in which they are asked. At least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginModules(Vec<Box<str>>);
@@ -85,15 +89,23 @@ mod tests {
     }
 
     #[test]
-    fn module_that_is_not_configured_is_refused_with_the_names_that_are() {
+    fn own_module_that_is_not_configured_is_refused_with_the_names_that_are() {
         for (section, key) in [("auth", "modules"), ("listener.mqtt", "auth_modules")] {
-            let text = format!("[{section}]\n{key} = [\"builtin\", \"ldap\"]\n");
+            let text = format!("[{section}]\n{key} = [\"builtin\", \"jwt\"]\n");
             let file = Some(ConfigFile { path: "lotmq.toml".into(), text });
             let refused = Config::load(Sources { file, ..Sources::default() }).unwrap_err();
-            let words =
-                "lists `ldap` (file lotmq.toml:2), which is no login module; configured are `builtin`";
+            let words = "lists `jwt` (file lotmq.toml:2), which is no login module; configured are `builtin`";
             assert_eq!(refused.to_string(), format!("`{section}.{key}` {words}"));
         }
+    }
+
+    #[test]
+    fn names_that_are_no_own_modules_are_guests() {
+        let mut config = Config::default();
+        assert!(config.login_guest_names().is_empty());
+        config.auth.modules = LoginModules::of(["door", "builtin"]);
+        config.listener.mqtt.auth_modules = Some(LoginModules::of(["jwt", "lock"]));
+        assert_eq!(config.login_guest_names(), ["door", "lock"]);
     }
 
     #[test]

@@ -336,7 +336,7 @@ fn install_and_tell(
         let warning = format!("Route '{}' does not run with it, and stands still: {reason}.", route.name());
         done = done.with_warning(Code::RouteSettingsInvalid, &warning);
     }
-    done = tell_not_asked(done, &name, world);
+    done = tell_not_asked(done, call, &name, world);
     for (instance, reason) in instances::follow(call, &name) {
         let warning = format!("Asset '{instance}' runs the version before: {reason}");
         done = done.with_warning(Code::InstanceNotFollowed, &warning);
@@ -349,12 +349,15 @@ fn install_and_tell(
     Ok(done)
 }
 
-/// Adds that a module is kept and nothing runs it, where that is so.
-fn tell_not_asked(done: Done, name: &str, world: World) -> Done {
-    if world != World::Auth {
+/// Adds that no login asks a module, where no list of login modules names it.
+fn tell_not_asked(done: Done, call: &Call<'_>, name: &str, world: World) -> Done {
+    let is_asked = call.tenant.number == 0 && call.hosting.config.login_guest_names().contains(&name);
+    if world != World::Auth || is_asked {
         return done;
     }
-    let warning = format!("Module '{name}' is kept, and no login asks it in this build.");
+    let warning = format!(
+        "No login asks module '{name}': auth.modules of the configuration does not list it, nor does auth_modules of a listener."
+    );
     done.with_warning(Code::NotAskedYet, &warning)
 }
 
@@ -579,7 +582,7 @@ fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
         }
     }
     let done = Done::new(format!("Module '{name}'.")).with_data(told);
-    Ok(tell_not_asked(done, name, module.world))
+    Ok(tell_not_asked(done, call, name, module.world))
 }
 
 fn set_disabled(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {

@@ -1,18 +1,49 @@
 //! Check of one password: whether it is still wanted, its outcome, and the call of its connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use lotmq_auth::{Identity, LoginRefusal, LoginStep, PendingLogin};
+use lotmq_auth::{AnsweredLogin, Identity, LoginOrigin, LoginRefusal, LoginStep, PendingLogin};
 use lotmq_changes::Batch;
 use tracing::warn;
 
-use super::{Check, GivenUp, Logins};
+use super::{Check, GivenUp, LoginQueue, Logins};
 use crate::accounts;
 use lotmq_core::Core;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::broker_hooks::Outcome;
+use lotmq_core::turn::broker_hooks::{LoginOutcome, Outcome};
+
+/// A login whose connection waits, with what its decision needs.
+struct WaitingCheck {
+    core: Arc<Core>,
+    tenant: Arc<Tenant>,
+    /// Weak, so that those who have left leave their descriptors.
+    connection: Weak<Connection>,
+    outcome: Outcome,
+    queue: LoginQueue,
+}
+
+/// Step of a login that takes its turn on a login thread.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a step is moved a few times, and a box would be an allocation for each"
+)]
+enum Step {
+    /// The password is compared, or the chain begins.
+    Check(PendingLogin),
+    /// A member of the chain has answered.
+    Answered(AnsweredLogin),
+}
+
+impl Step {
+    fn origin(&self) -> LoginOrigin {
+        match self {
+            Step::Check(pending) => pending.origin(),
+            Step::Answered(answered) => answered.origin(),
+        }
+    }
+}
 
 /// Queues the check of a password; the connection is called when the outcome is known.
 pub(crate) fn check(
@@ -22,49 +53,72 @@ pub(crate) fn check(
     pending: PendingLogin,
     outcome: Outcome,
 ) {
-    let origin = pending.origin();
-    // Weak, so that those who have left leave their descriptors.
-    let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
-    let (asked, clock) = (Arc::clone(tenant), Arc::clone(core));
-    let (core, tenant) = (Arc::clone(core), Arc::clone(tenant));
-    let (checked, given_up) = (Arc::clone(&outcome), outcome);
-    let run = move || {
-        let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
+    let waiting = WaitingCheck {
+        core: Arc::clone(core),
+        tenant: Arc::clone(tenant),
+        connection: Arc::downgrade(connection),
+        outcome,
+        queue: logins.queue(),
+    };
+    waiting.queue(Step::Check(pending));
+}
+
+impl WaitingCheck {
+    fn queue(self, step: Step) {
+        let origin = step.origin();
+        let (queue, waiting) = (self.queue.clone(), self.connection.clone());
+        let (given_up, asked, clock) =
+            (Arc::clone(&self.outcome), Arc::clone(&self.tenant), Arc::clone(&self.core));
+        let give_up = move |why| {
+            let Some(waiting) = waiting.upgrade() else { return };
+            match why {
+                GivenUp::Displaced => {
+                    *given_up.lock() = Some(Err(LoginRefusal::Busy).into());
+                    waiting.call_owner();
+                }
+                GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
+            }
+        };
+        let has_failed = move || asked.users.has_failed(origin, clock.clock.now().as_millis());
+        let run = Box::new(move || self.run(step));
+        let check = Check { run, give_up: Box::new(give_up), has_failed: Box::new(has_failed) };
+        queue.add(origin, check);
+    }
+
+    /// Takes the step, and tells the connection the outcome or waits for a member.
+    fn run(self, step: Step) {
+        let Some(owner) = self.connection.upgrade() else {
+            return self.core.counters.logins_abandoned.add(1);
+        };
         if let Err(reason) = owner.transport.check_present() {
-            core.counters.logins_abandoned.add(1);
+            self.core.counters.logins_abandoned.add(1);
             return owner.request_close(reason);
         }
-        *checked.lock() = Some(verify(pending, &tenant, &core));
-        owner.call_owner();
-    };
-    let give_up = move |why| {
-        let Some(waiting) = waiting.upgrade() else { return };
-        match why {
-            GivenUp::Displaced => {
-                *given_up.lock() = Some(Err(LoginRefusal::Busy));
-                waiting.call_owner();
+        let now_ms = self.core.clock.now().as_millis();
+        let (step, connack) = match step {
+            Step::Check(pending) => (self.tenant.users.check_login(pending, now_ms), None),
+            Step::Answered(answered) => answered.go_on(now_ms),
+        };
+        let decided = match step {
+            LoginStep::Admitted(identity) => Ok(identity),
+            LoginStep::Refused(refusal) => Err(refusal),
+            LoginStep::Verify(pending) => verify(pending, &self.tenant, &self.core),
+            LoginStep::Ask(paused) => {
+                return paused.ask(move |answered| self.queue(Step::Answered(answered)));
             }
-            GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
-        }
-    };
-    let has_failed = move || asked.users.has_failed(origin, clock.clock.now().as_millis());
-    let check = Check { run: Box::new(run), give_up: Box::new(give_up), has_failed: Box::new(has_failed) };
-    logins.add(origin, check);
+        };
+        *self.outcome.lock() = Some(LoginOutcome { decided, connack });
+        owner.call_owner();
+    }
 }
 
 /// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted, and a new
 /// hash in place of an imported one.
 fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identity, LoginRefusal> {
-    let now_ms = || core.clock.now().as_millis();
-    let pending = match tenant.users.check_login(pending, now_ms()) {
-        LoginStep::Admitted(identity) => return Ok(identity),
-        LoginStep::Refused(refusal) => return Err(refusal),
-        LoginStep::Verify(pending) => pending,
-    };
     core.counters.passwords_checked.add(1);
     let mut verified = pending.verify();
     let (verifier, rehashed) = (verified.take_verifier(), verified.take_rehashed());
-    let identity = tenant.users.finish_login(verified, now_ms())?;
+    let identity = tenant.users.finish_login(verified, core.clock.now().as_millis())?;
     if let Some(account) = verifier.and_then(|verifier| tenant.users.keep_verifier(&identity, verifier)) {
         let mut batch = Batch::new();
         accounts::put_verifier(&mut batch, tenant.id, &account);

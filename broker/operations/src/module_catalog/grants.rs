@@ -280,7 +280,7 @@ fn not_json(section: &[u8]) -> Option<String> {
 
 /// Whether modules of a world can have such a grant. Routes have places of the network, files and
 /// serial ports, and call nothing of the tenant; rules read topics and keep state; authentication
-/// guests have places of the network and values, and no topics.
+/// guests have places of the network and values, and publish to topics.
 pub fn is_available(world: World, grant: &NamedGrant) -> bool {
     match grant.capability {
         Capability::KeepState => true,
@@ -293,8 +293,8 @@ pub fn is_available(world: World, grant: &NamedGrant) -> bool {
         | Capability::CallScript
         | Capability::CallModule
         | Capability::AskRoute => !matches!(world, World::Route | World::Auth),
-        Capability::WriteTopic => world != World::Auth,
-        Capability::ReadEnvironment
+        Capability::WriteTopic
+        | Capability::ReadEnvironment
         | Capability::WriteEnvironment
         | Capability::ReadSecret
         | Capability::WriteSecret => true,

@@ -388,7 +388,7 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
         Some(name) => {
             let world = named_world(name)?;
             may_install(call, world)?;
-            let may_change = matches!(world, World::Route | World::Auth);
+            let may_change = world == World::Route;
             if may_change && !call.hosting.config.modules.allow_unstable {
                 let message = format!(
                     "World '{name}' may still change, and modules.allow_unstable is not set: start the broker with LOTMQ_MODULES_ALLOW_UNSTABLE=true, or with `allow_unstable = true` in section [modules] of its configuration."

@@ -205,7 +205,7 @@ impl EmbeddedProgram {
         let unheard = compiled.refused_trigger.as_ref();
         warnings.extend(unheard.map(|refusal| format!("it wants to be started by {refusal}")));
         if world == World::Auth {
-            warnings.push("no login asks it in this build, but those of cases".to_owned());
+            warnings.push("cases ask it here; a broker asks it if auth.modules lists it".to_owned());
         }
         let mut definition = compiled.into_definition();
         definition.never_gives_up();
