@@ -22,6 +22,7 @@ mod modbus_serial;
 mod mongodb;
 mod mysql;
 mod nats;
+mod oktopus;
 mod opcua;
 mod opensearch;
 mod postgres;

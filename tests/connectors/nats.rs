@@ -11,20 +11,26 @@ use lotmq_test_support::{Authority, Program, Signed, WAIT_MAX, eventually, free_
 use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
 /// A server in a folder of its own, at a free port of this machine.
-struct Server {
+pub(crate) struct Server {
     folder: tempfile::TempDir,
     port: u16,
+    name: String,
     program: Option<Program>,
 }
 
 impl Server {
     /// Starts one with these lines in its configuration; `None` where it is not installed.
-    fn start(more: &str) -> Option<Server> {
+    pub(crate) fn start(more: &str) -> Option<Server> {
+        Server::start_program(program(), more)
+    }
+
+    /// Starts this program in place of the system's.
+    pub(crate) fn start_program(name: String, more: &str) -> Option<Server> {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut text = format!("listen: \"127.0.0.1:{port}\"\n{more}\n");
         writeln!(text, "jetstream {{ store_dir: \"{}\" }}", folder.path().join("js").display()).unwrap();
         std::fs::write(folder.path().join("nats.conf"), text).unwrap();
-        let mut server = Server { folder, port, program: None };
+        let mut server = Server { folder, port, name, program: None };
         server.start_again();
         server.program.is_some().then_some(server)
     }
@@ -34,32 +40,45 @@ impl Server {
         Server::start(&format!("tls {{ cert_file: \"{certificate}\", key_file: \"{key}\" }}"))
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it in the folder and at the port that it has.
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         let config = self.folder.path().join("nats.conf");
-        self.program = Program::start(program(), &["-c", config.to_str().unwrap()]);
+        self.program = Program::start(&self.name, &["-c", config.to_str().unwrap()]);
         if self.program.is_some() {
             eventually("the server answers", || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok());
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.program.take().unwrap().kill();
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.port, "")
     }
 }
 
-/// Debian keeps it where only root's search path looks.
-fn program() -> &'static str {
+/// Server of the system. Debian keeps it where only root's search path looks.
+fn program() -> String {
     let place = "/usr/sbin/nats-server";
-    if std::path::Path::new(place).is_file() { place } else { "nats-server" }
+    if std::path::Path::new(place).is_file() { place.to_owned() } else { "nats-server".to_owned() }
+}
+
+/// The server of the system, and the newer one that `scripts/require` installs beside the tests'
+/// Python.
+pub(crate) fn programs() -> Vec<String> {
+    let python = std::env::var("LOTMQ_TEST_PYTHON").ok();
+    let newest = python.map(|python| std::path::Path::new(&python).with_file_name("nats-server"));
+    let newest = newest.filter(|place| place.is_file()).map(|place| place.display().to_string());
+    std::iter::once(program()).chain(newest).collect()
 }
 
 /// A client that speaks the protocol's own words.
-struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     lines: BufReader<TcpStream>,
 }
@@ -113,7 +132,7 @@ impl Client {
     }
 
     /// Returns the answer of the stream API.
-    fn ask(&mut self, subject: &str, payload: &str) -> serde_json::Value {
+    pub(crate) fn ask(&mut self, subject: &str, payload: &str) -> serde_json::Value {
         self.subscribe("_INBOX.test");
         self.says(&format!("PUB {subject} _INBOX.test {}\r\n{payload}\r\n", payload.len()));
         serde_json::from_str(&self.next().2).unwrap()

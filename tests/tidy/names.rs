@@ -170,10 +170,10 @@ impl Look for Declarations {
     }
 }
 
-/// Whether a crate is a connector or a library of connectors: programs of their own, as those of
-/// strangers are, which know the SDK and nothing of the broker.
+/// Whether a crate is a connector, a guest for logins, or a library of these. They are programs of
+/// their own, as those of strangers are, which know the SDK and nothing of the broker.
 fn is_connector(folder: &str) -> bool {
-    folder.starts_with("guests/route-") || folder.starts_with("guests/lib/")
+    ["guests/auth-", "guests/route-", "guests/lib/"].iter().any(|place| folder.starts_with(place))
 }
 
 #[test]
