@@ -82,6 +82,23 @@ fn guest_lets_in_denies_and_leaves_logins_to_the_next_member() {
 }
 
 #[test]
+fn welcome_of_a_guest_is_no_reason_of_a_refusal() {
+    let broker = asking("table").start();
+    install(&broker, "");
+    broker.command_ok("-addUser bob secret");
+    until_open(&broker);
+    // The guest lets in a user whose name an account has.
+    let options = ConnectOptions::v5("bob-1").user("bob", "pw");
+    match Client::connect(broker.address(), &options) {
+        Err(ClientError::Refused { reason, text, .. }) => {
+            assert_eq!(reason, ReasonCode::NotAuthorized);
+            assert!(!text.contains("welcome"), "the guest has let it in, and the broker not");
+        }
+        other => panic!("{:?}", other.map(|_| "let in")),
+    }
+}
+
+#[test]
 fn missing_disabled_and_removed_guest_refuses_and_a_replacement_takes_over() {
     let broker = asking("table").start();
     let unavailable = ReasonCode::ServerUnavailable;

@@ -4,7 +4,6 @@ use lotmq_codec::{Connack, EncodeError, PropertyBuf, PropertyId, PropertyValue, 
 
 use crate::client::request::Request;
 use crate::connection::Connection;
-use crate::connection::refusal::announce_texts;
 
 /// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's
 /// wishes; optional ones are left out where the Client takes no packet of that size.
@@ -76,7 +75,12 @@ fn announce(
         }
     }
     if let Some(texts) = request.login.texts.as_ref().filter(|_| with_information) {
-        announce_texts(announced, texts)?;
+        if let Some(reason) = &texts.reason {
+            announced.push(Id::ReasonString, Value::Utf8(reason))?;
+        }
+        for (name, value) in &texts.user_properties {
+            announced.push(Id::UserProperty, Value::Utf8Pair(name, value))?;
+        }
     }
     Ok(())
 }

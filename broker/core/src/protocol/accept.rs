@@ -16,7 +16,7 @@ use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
 use crate::connection::place_claim::PlaceClaim;
-use crate::connection::refusal::{answer_refusal, answer_refusal_with, unstored_reason, unstored_words};
+use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
 use crate::durable::changes::Stamp;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -316,10 +316,12 @@ fn turn_away_because(
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
     turn.tell(|hooks, turn| hooks.connect_refused(turn, &request.tenant, connection, who, reason, cause));
-    match request.login.texts.as_deref() {
-        None => answer_refusal(connection, request.recipient, reason, words),
-        Some(texts) => answer_refusal_with(connection, request.recipient, reason, texts, words),
-    }
+    let texts = request.login.texts.as_deref();
+    // The words of a member that let the Client in are no reason of a refusal.
+    let of_member = texts.filter(|texts| texts.reason_code.is_some()).and_then(|texts| texts.reason.as_ref());
+    let words = of_member.map_or(words, |of_member| of_member as &dyn Display);
+    let user_properties = texts.map(|texts| &*texts.user_properties).unwrap_or_default();
+    answer_refusal(connection, request.recipient, reason, words, user_properties)
 }
 
 /// Refuses a Client that has been identified because a limit is reached.

@@ -45,12 +45,29 @@ impl Recipient {
         words: &dyn Display,
         encode: impl FnMut(&mut Vec<u8>, Properties<'_>) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
+        self.explain_with(out, words, &[], encode)
+    }
+
+    /// Appends a packet as [`explain`](Self::explain) does, with User Properties as well.
+    ///
+    /// # Errors
+    /// As [`explain`](Self::explain).
+    pub(crate) fn explain_with(
+        self,
+        out: &mut Vec<u8>,
+        words: &dyn Display,
+        user_properties: &[(Box<str>, Box<str>)],
+        encode: impl FnMut(&mut Vec<u8>, Properties<'_>) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
         let mut list = PropertyBuf::new();
         if self.version.has_properties() {
             let words = words.to_string();
             // Leaves out a text that a property cannot hold, such as one with U+0000.
             if !words.is_empty() {
                 let _ = list.push(PropertyId::ReasonString, PropertyValue::Utf8(&words));
+            }
+            for (name, value) in user_properties {
+                let _ = list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value));
             }
         }
         encode_within(out, self.packet_bytes_max, list.properties(), encode)
