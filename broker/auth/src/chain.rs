@@ -74,16 +74,10 @@ pub struct UnknownMember {
 }
 
 impl LoginMembers {
-    /// The user store and these members.
+    /// The user store and these members, which answer at once.
     pub fn new(members: impl IntoIterator<Item = Arc<dyn LoginMember>>) -> LoginMembers {
-        LoginMembers::default().and(members)
-    }
-
-    /// These and other members that answer at once.
-    #[must_use]
-    pub fn and(self, members: impl IntoIterator<Item = Arc<dyn LoginMember>>) -> LoginMembers {
         let members = members.into_iter().map(|member| (member.name().into(), MemberKind::Prompt(member)));
-        self.with(members)
+        LoginMembers::default().with(members)
     }
 
     /// These and others that answer later.

@@ -83,7 +83,8 @@ pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, Direct
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
     AnonymousLogin, AnsweredLogin, ConnackTexts, Identity, LoginOrigin, LoginRefusal, LoginRequest,
-    LoginStep, LoginWait, MemberCounts, MemberFigures, PausedLogin, PendingLogin, VerifiedLogin,
+    LoginStep, LoginWait, MemberCounts, MemberFigures, PausedLogin, PendingLogin, StepWithTexts,
+    VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

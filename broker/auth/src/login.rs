@@ -240,30 +240,29 @@ pub struct ConnackTexts {
 }
 
 /// A login that waits for the answer of a member of its chain.
-pub struct PausedLogin(pub(crate) Box<dyn WaitForMember>);
+pub struct PausedLogin {
+    /// Asks the member.
+    pub(crate) ask: Box<dyn FnOnce(Resume) + Send>,
+}
+
+/// Takes a login back with the answer of its member, on any thread.
+pub(crate) type Resume = Box<dyn FnOnce(AnsweredLogin) + Send>;
 
 /// A login whose member has answered.
-pub struct AnsweredLogin(pub(crate) Box<dyn GoOnWithChain>);
-
-/// Part of a [`PausedLogin`] that the chain implements.
-pub(crate) trait WaitForMember: Send {
-    /// Asks the member. `resume` gets the login back with the answer, on any thread.
-    fn ask(self: Box<Self>, resume: Box<dyn FnOnce(AnsweredLogin) + Send>);
+pub struct AnsweredLogin {
+    /// Origin of the login, which orders logins that wait.
+    pub origin: LoginOrigin,
+    /// Goes on with the chain at a time.
+    pub(crate) go_on: Box<dyn FnOnce(u64) -> StepWithTexts + Send>,
 }
 
-/// Part of an [`AnsweredLogin`] that the chain implements.
-pub(crate) trait GoOnWithChain: Send {
-    /// Origin of the login.
-    fn origin(&self) -> LoginOrigin;
-
-    /// Goes on, with the texts of the deciding member.
-    fn go_on(self: Box<Self>, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>);
-}
+/// Next step of a login, and the texts of the member that has decided.
+pub type StepWithTexts = (LoginStep, Option<Box<ConnackTexts>>);
 
 impl PausedLogin {
     /// Asks the member. `resume` gets the login back with the answer, on any thread.
     pub fn ask(self, resume: impl FnOnce(AnsweredLogin) + Send + 'static) {
-        self.0.ask(Box::new(resume));
+        (self.ask)(Box::new(resume));
     }
 }
 
@@ -274,14 +273,10 @@ impl std::fmt::Debug for PausedLogin {
 }
 
 impl AnsweredLogin {
-    /// Origin of the login, which orders logins that wait.
-    pub fn origin(&self) -> LoginOrigin {
-        self.0.origin()
-    }
-
-    /// Goes on with the chain, with the texts of the deciding member for CONNACK.
-    pub fn go_on(self, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>) {
-        self.0.go_on(now_ms)
+    /// Goes on with the chain, at this time in milliseconds of a clock that never goes back. Also
+    /// the texts of the deciding member for CONNACK.
+    pub fn go_on(self, now_ms: u64) -> StepWithTexts {
+        (self.go_on)(now_ms)
     }
 }
 

@@ -13,9 +13,8 @@ use crate::attempts::Judgement;
 use crate::directory::Directory;
 use crate::exchange::Method;
 use crate::login::{
-    AnonymousLogin, AnsweredLogin, ConnackTexts, DecideLogin, GoOnWithChain, Identity, LoginOrigin,
-    LoginRefusal, LoginRequest, LoginStep, MemberFigures, MemberResult, PausedLogin, PendingLogin,
-    WaitForMember,
+    AnonymousLogin, AnsweredLogin, DecideLogin, Identity, LoginRefusal, LoginRequest, LoginStep,
+    MemberFigures, MemberResult, PausedLogin, PendingLogin, Resume, StepWithTexts,
 };
 use crate::peer::Peer;
 use crate::principal::{ClaimRefusal, Claims};
@@ -167,45 +166,36 @@ struct Position {
     last: Option<LoginRefusal>,
 }
 
-impl WaitForMember for Position {
-    fn ask(self: Box<Self>, resume: Box<dyn FnOnce(AnsweredLogin) + Send>) {
-        let chain = &self.chain;
-        let members = Arc::clone(&chain.chain);
-        let login = chain.packet.as_ref().map(|packet| WaitingLogin {
-            tenant: chain.tenant.clone(),
-            listener: chain.listener.clone(),
-            user_name: chain.user_name.clone(),
+impl Position {
+    /// Asks the member at this position, which answers later.
+    fn ask(self, resume: Resume) {
+        let chain = Arc::clone(&self.chain.chain);
+        let login = self.chain.packet.as_ref().map(|packet| WaitingLogin {
+            tenant: self.chain.tenant.clone(),
+            listener: self.chain.listener.clone(),
+            user_name: self.chain.user_name.clone(),
             source: self.pending.origin().source,
             packet: Arc::clone(packet),
         });
         let number = self.number;
-        let answered = move |replied| AnsweredLogin(Box::new(AnsweredPosition { position: *self, replied }));
-        let reply = MemberReply::new(move |replied| resume(answered(replied)));
-        match (&members.members[number].member, login) {
+        let reply = MemberReply::new(move |replied| {
+            let (origin, go_on) =
+                (self.pending.origin(), Box::new(move |now_ms| self.go_on(replied, now_ms)));
+            resume(AnsweredLogin { origin, go_on });
+        });
+        match (&chain.members[number].member, login) {
             (MemberKind::Waiting(member), Some(login)) => member.ask(login, reply),
             // It fails, as the reply is dropped.
             (MemberKind::Waiting(_) | MemberKind::UserStore | MemberKind::Prompt(_), _) => drop(reply),
         }
     }
-}
 
-/// A login with the answer of its member.
-struct AnsweredPosition {
-    position: Position,
-    replied: MemberReplied,
-}
-
-impl GoOnWithChain for AnsweredPosition {
-    fn origin(&self) -> LoginOrigin {
-        self.position.pending.origin()
-    }
-
-    fn go_on(self: Box<Self>, now_ms: u64) -> (LoginStep, Option<Box<ConnackTexts>>) {
-        let AnsweredPosition { position, replied: MemberReplied { answer, connack } } = *self;
-        let Position { chain, pending, number, last } = position;
+    /// Goes on with the answer of the member at this position.
+    fn go_on(self, replied: MemberReplied, now_ms: u64) -> StepWithTexts {
+        let Position { chain, pending, number, last } = self;
         let member = &chain.chain.members[number];
-        match chain.judged(member, answer) {
-            Ok(step) => (chain.ended(&pending, member, step, now_ms), connack),
+        match chain.judged(member, replied.answer) {
+            Ok(step) => (chain.ended(&pending, member, step, now_ms), replied.connack),
             Err(PassedOn(_)) => {
                 member.figures.count(MemberResult::Continued);
                 (run(Position { number: number + 1, chain, pending, last }, now_ms), None)
@@ -228,7 +218,9 @@ fn run(mut position: Position, now_ms: u64) -> LoginStep {
         let said = match &member.member {
             MemberKind::UserStore => asking.user_store(is_last, &member.figures),
             MemberKind::Prompt(asked) => asking.member(member, &**asked),
-            MemberKind::Waiting(_) => return LoginStep::Ask(PausedLogin(Box::new(position))),
+            MemberKind::Waiting(_) => {
+                return LoginStep::Ask(PausedLogin { ask: Box::new(move |resume| position.ask(resume)) });
+            }
         };
         match said {
             Err(PassedOn(refusal)) => {
@@ -286,10 +278,8 @@ impl Asking<'_> {
             certificate_user: chain.certificate.as_ref().and_then(Option::as_deref),
             now_ms: chain.wall_ms + now_ms.saturating_sub(chain.came_ms),
         };
-        match catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login))) {
-            Ok(answer) => chain.judged(member, answer),
-            Err(_) => chain.judged(member, MemberAnswer::Fail("it panicked".to_owned())),
-        }
+        let answer = catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login)));
+        chain.judged(member, answer.unwrap_or_else(|_| MemberAnswer::Fail("it panicked".to_owned())))
     }
 }
 

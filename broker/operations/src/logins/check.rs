@@ -40,7 +40,7 @@ impl Step {
     fn origin(&self) -> LoginOrigin {
         match self {
             Step::Check(pending) => pending.origin(),
-            Step::Answered(answered) => answered.origin(),
+            Step::Answered(answered) => answered.origin,
         }
     }
 }
