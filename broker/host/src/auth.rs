@@ -13,17 +13,19 @@ mod host;
 mod instance;
 mod nobody;
 
+pub use crate::route::bindings::lotmq::guest::{
+    message_properties::{PayloadFormat, Properties, UserProperty},
+    types::Qos,
+};
 pub use bindings::{
     exports::lotmq::guest::auth_handler::{
         Acceptance, AlternativeName, Answer, Certificate, Denial, Description, Hooks, Login, Subscription,
         Will,
     },
-    lotmq::guest::{
-        message_properties::{PayloadFormat, Properties, UserProperty},
-        principals::{Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits},
-        types::Qos,
+    lotmq::guest::principals::{
+        Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits,
     },
 };
 pub use checks::Unusable;
-pub use host::{AuthServices, GuestPublication};
+pub use host::AuthServices;
 pub use instance::{AuthGuest, AuthInstance, AuthSpec};

@@ -4,7 +4,7 @@
 //! here: reconnects, retries, outboxes and status, which are the driver's, in `server`.
 
 mod batches;
-mod bindings;
+pub(crate) mod bindings;
 mod deliver;
 mod described;
 mod host;

@@ -43,6 +43,7 @@ pub const RUN_CODES: &[&str] = &[
     "AUTHORITY_GONE",
     "AUTH_ANSWER",
     "AUTH_AWAY",
+    "AUTH_EVENTS_LOST",
     "AUTH_RUN",
     "CALL_DEPTH",
     "CALL_NOT_ALLOWED",

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use lotmq_codec::ReasonCode;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
-use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, GuestPublication, Principal, Selector};
+use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, Principal, Selector};
 use lotmq_host::fiber::Endpoint;
-use lotmq_host::{Grants, GuestLimits, RunContext};
+use lotmq_host::{BorrowedMessage, Grants, GuestLimits, RunContext};
 
 use parking_lot::RwLock;
 
@@ -111,9 +111,9 @@ impl AuthServices for TenantServices {
         self.intervene(run, LoginEvent::Updated { whom: whom.clone(), principal: principal.clone() })
     }
 
-    fn publish(&self, run: &RunContext, message: &GuestPublication<'_>) -> bool {
+    fn publish(&self, run: &RunContext, message: &BorrowedMessage<'_>, expiry_seconds: Option<u32>) -> bool {
         let Some((tenant, definition)) = self.definition(run) else { return false };
-        let GuestPublication { topic, payload, qos, retain, properties, expiry_seconds } = *message;
+        let BorrowedMessage { topic, payload, qos, retain, properties, .. } = *message;
         let message = GuestMessage { topic, payload, qos, retain, properties, expiry_seconds };
         if let Some(recorder) = tenant.programs().guests.recorder.get() {
             recorder.sees(definition.name(), message.run_event());

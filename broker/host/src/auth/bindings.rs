@@ -15,6 +15,8 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     additional_derives: [PartialEq],
     with: {
+        "lotmq:guest/types": crate::route::bindings::lotmq::guest::types,
+        "lotmq:guest/message-properties": crate::route::bindings::lotmq::guest::message_properties,
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
         "lotmq:guest/http": crate::fiber::bindings::lotmq::guest::http,
         "lotmq:guest/environment": crate::fiber::bindings::lotmq::guest::environment,

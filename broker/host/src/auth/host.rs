@@ -15,7 +15,7 @@ use crate::{
     functions::{WriteError as RefusedWrite, may_write},
     grants::is_system,
     limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX},
-    properties::{self, MessageProperties},
+    properties::MessageProperties,
 };
 use lotmq_codec::{PacketType, ReasonCode};
 use std::sync::Arc;
@@ -31,26 +31,9 @@ pub trait AuthServices: FiberServices {
     /// Replaces a principal, which was checked; gives the number of sessions.
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32;
 
-    /// Publishes a message of the guest at once. Its grants cover the topic, and the owner has the
-    /// right to write there. False when it was not taken.
-    fn publish(&self, run: &RunContext, message: &GuestPublication<'_>) -> bool;
-}
-
-/// Message that an authentication guest publishes.
-#[derive(Clone, Copy, Debug)]
-pub struct GuestPublication<'a> {
-    /// Topic Name.
-    pub topic: &'a str,
-    /// Payload.
-    pub payload: &'a [u8],
-    /// Quality of service.
-    pub qos: Qos,
-    /// RETAIN flag.
-    pub retain: bool,
-    /// Properties of MQTT 5.0 as PUBLISH has them, without their length.
-    pub properties: &'a [u8],
-    /// Message Expiry Interval in seconds; `None` for no end.
-    pub expiry_seconds: Option<u32>,
+    /// Publishes a message of the guest at once, which expires after this time. Its grants cover
+    /// the topic, and the owner has the right to write there. False when it was not taken.
+    fn publish(&self, run: &RunContext, message: &BorrowedMessage<'_>, expiry_seconds: Option<u32>) -> bool;
 }
 
 /// Host state of one instance.
@@ -166,29 +149,8 @@ impl AuthState {
         }
         self.left.take(topic.len() + payload.len() + list.len())?;
         let expiry_seconds = properties.as_ref().and_then(|properties| properties.expiry_seconds);
-        let message = GuestPublication { topic, payload, qos, retain, properties: list, expiry_seconds };
-        let is_taken = self.services.publish(&self.fiber.run, &message);
+        let is_taken = self.services.publish(&self.fiber.run, &message, expiry_seconds);
         if is_taken { Ok(()) } else { Err(WriteError::NotAllowed) }
-    }
-}
-
-impl From<message_properties::Properties> for MessageProperties {
-    fn from(given: message_properties::Properties) -> Self {
-        let user = |user: message_properties::UserProperty| properties::UserProperty {
-            name: user.name,
-            value: user.value,
-        };
-        MessageProperties {
-            payload_format: match given.payload_format {
-                message_properties::PayloadFormat::Unspecified => properties::PayloadFormat::Unspecified,
-                message_properties::PayloadFormat::Utf8 => properties::PayloadFormat::Utf8,
-            },
-            expiry_seconds: given.expiry_seconds,
-            content_type: given.content_type,
-            response_topic: given.response_topic,
-            correlation_data: given.correlation_data,
-            user_properties: given.user_properties.into_iter().map(user).collect(),
-        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use lotmq_codec::ReasonCode;
 
-use super::{AuthServices, GuestPublication, Principal, Selector};
-use crate::RunContext;
+use super::{AuthServices, Principal, Selector};
 use crate::fiber::BrokerOfNobody;
+use crate::{BorrowedMessage, RunContext};
 
 impl AuthServices for BrokerOfNobody {
     fn revoke(&self, _run: &RunContext, _whom: &Selector, _code: ReasonCode, _reason: Option<&str>) -> u32 {
@@ -15,7 +15,7 @@ impl AuthServices for BrokerOfNobody {
         0
     }
 
-    fn publish(&self, _run: &RunContext, _message: &GuestPublication<'_>) -> bool {
+    fn publish(&self, _run: &RunContext, _message: &BorrowedMessage<'_>, _expiry: Option<u32>) -> bool {
         false
     }
 }

@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
     world: "lotmq:guest/route",
     imports: { "lotmq:guest/ingest.publish": async },
     exports: { default: async },
+    additional_derives: [PartialEq],
     with: {
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
         "lotmq:guest/files": crate::fiber::bindings::lotmq::guest::files,

@@ -3,12 +3,11 @@
 use crate::support::{Broker, engine, wrapped};
 use lotmq_codec::ReasonCode;
 use lotmq_host::{
-    Argument, ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext,
-    RunError, Services, Severity, StateRefused, Value,
+    Argument, BorrowedMessage, ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange,
+    NestedCall, RunContext, RunError, Services, Severity, StateRefused, Value,
     auth::{
-        Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial,
-        GuestPublication, Hooks, Login, PayloadFormat, Permission, Principal, Properties, Qos, Selector,
-        Subscription, UserProperty, Will,
+        Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial, Hooks, Login,
+        PayloadFormat, Permission, Principal, Properties, Qos, Selector, Subscription, UserProperty, Will,
     },
     fiber::{Endpoint, FiberServices, HttpEvent},
 };
@@ -124,7 +123,7 @@ impl AuthServices for Clerk {
         self.note(format!("update {whom:?} {} {:?}", grants[0].filter, grants[0].actions));
         1
     }
-    fn publish(&self, _run: &RunContext, message: &GuestPublication<'_>) -> bool {
+    fn publish(&self, _run: &RunContext, message: &BorrowedMessage<'_>, _expiry: Option<u32>) -> bool {
         let payload = String::from_utf8_lossy(message.payload);
         self.note(format!("publish {} {payload} {:?}", message.topic, message.qos));
         true
@@ -368,7 +367,7 @@ async fn a_server_of_tokens_is_asked_over_http() {
 
 #[tokio::test]
 async fn an_action_is_no_authentication_guest() {
-    let component = wrapped("sdk/examples/action-scale");
+    let component = wrapped("sdk/examples/action-answer");
     let error = AuthGuest::compile(engine(), &component, ComponentSource::Upload).unwrap_err();
     assert_eq!(error.code(), "IMPORT_FORBIDDEN");
 }

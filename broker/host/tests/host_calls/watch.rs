@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
-use lotmq_host::auth::{AuthServices, GuestPublication, Login, Permission, Principal, Selector};
+use lotmq_host::auth::{AuthServices, Login, Permission, Principal, Selector};
 use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::limits::{
     AUTH_GRANTS_MAX, AUTH_GROUPS_MAX, ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX,
@@ -254,7 +254,7 @@ impl AuthServices for Watch {
         }
         1
     }
-    fn publish(&self, _run: &RunContext, message: &GuestPublication<'_>) -> bool {
+    fn publish(&self, _run: &RunContext, message: &BorrowedMessage<'_>, _expiry: Option<u32>) -> bool {
         assert!(topic_name_valid(message.topic).is_ok());
         true
     }
