@@ -46,6 +46,7 @@ use crate::HasPrograms as _;
 use endpoints::{PlaceBounds, SectionTls};
 use lotmq_codes::Code;
 
+pub(crate) use thread::again_after_panics;
 pub use thread::{SteppedRoutes, open, start};
 
 /// Reason why a guest that is described so, of a module with a configuration, cannot be opened with

@@ -20,7 +20,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::answers::guest_qos;
-use super::queue::{Availability, GuestQueue, LetIn, LoginCall};
+use super::queue::{AdmittedClient, Availability, GuestQueue, LoginCall};
+
 /// All login guests of a broker.
 #[derive(Default)]
 pub struct LoginGuests {
@@ -35,17 +36,6 @@ pub struct LoginGuest {
     pub(super) queue: Mutex<GuestQueue>,
     /// Called when something waits in the queue.
     pub(super) called: Notify,
-}
-
-/// State of a login guest, for operators.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoginGuestState {
-    /// Name of the member and of the module.
-    pub name: Arc<str>,
-    /// Reason why it is not asked; `None` if it is.
-    pub away: Option<Arc<str>>,
-    /// Logins that wait for its answer.
-    pub waiting: usize,
 }
 
 impl LoginGuests {
@@ -63,11 +53,6 @@ impl LoginGuests {
     /// The guests as members of the login chain.
     pub fn members(&self) -> impl Iterator<Item = Arc<dyn WaitingMember>> {
         self.guests.iter().map(|guest| Arc::clone(guest) as Arc<dyn WaitingMember>)
-    }
-
-    /// States of all guests.
-    pub fn states(&self) -> Vec<LoginGuestState> {
-        self.guests.iter().map(|guest| guest.state()).collect()
     }
 
     /// A Client was let in, on this connection.
@@ -98,13 +83,18 @@ impl LoginGuests {
     }
 
     /// Notes an event of a Client that one of the guests has let in.
-    fn event(&self, identity: &Identity, connection: u32, note: impl FnOnce(&mut GuestQueue, LetIn<'_>)) {
+    fn event(
+        &self,
+        identity: &Identity,
+        connection: u32,
+        note: impl FnOnce(&mut GuestQueue, AdmittedClient<'_>),
+    ) {
         // Nobody else costs more than this look.
         let Some(member) = identity.principal.member() else { return };
         let guest = self.guests.iter().find(|guest| guest.name == *member);
         if let (Some(guest), Some(user)) = (guest, identity.user()) {
             let (client_id, connection) = (&identity.client_id, connection.into());
-            note(&mut guest.queue.lock(), LetIn { user, client_id, connection });
+            note(&mut guest.queue.lock(), AdmittedClient { user, client_id, connection });
             guest.called.notify_one();
         }
     }
@@ -123,15 +113,6 @@ impl LoginGuest {
     /// Name of the member and of its module.
     pub(super) fn module(&self) -> &Arc<str> {
         &self.name
-    }
-
-    fn state(&self) -> LoginGuestState {
-        let queue = self.queue.lock();
-        let away = match &queue.availability {
-            Availability::Ready => None,
-            Availability::Away(reason) => Some(Arc::clone(reason)),
-        };
-        LoginGuestState { name: Arc::clone(&self.name), away, waiting: queue.waiting() }
     }
 
     /// Changes whether it is asked. Logins that wait fail with the reason if it is not.

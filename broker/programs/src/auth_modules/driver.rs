@@ -2,8 +2,9 @@
 //! events on, and lets it run in between.
 //!
 //! An instance serves one call at a time. A call that traps or takes too long ends the instance,
-//! and the next one is opened after a pause. Logins wait for it meanwhile. An instance that cannot
-//! be opened refuses them. Another version of the module takes over between two calls.
+//! and the next one is opened after a pause. Logins wait for it meanwhile, as long as they may: a
+//! task of its own fails the late ones. An instance that cannot be opened refuses them. Another
+//! version of the module takes over between two calls.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,10 +29,14 @@ use crate::HasPrograms as _;
 use crate::hosting::Hosting;
 use crate::limits::{LOGIN_GUEST_ANSWER_MAX, LOGIN_GUEST_OPEN_MAX, ROUTE_RUN_TIME};
 use crate::records;
+use crate::route_drivers::again_after_panics;
 use crate::routes::pause::Pause;
 
 /// Time between two looks whether the module has changed, when nothing else happens.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Pause before an instance follows one that broke, for each that broke in a row.
+const BROKEN_PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest pause before an instance follows one that broke.
 const BROKEN_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -70,7 +75,12 @@ pub fn start(
             let _watched = Watched::new(&hosting.watchdog, "the thread of login guests");
             spawn_local(beat(pulse));
             for guest in &guests.guests {
-                spawn_local(drive(Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(guest)));
+                let (hosting, tenant, guest) = (Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(guest));
+                spawn_local(fail_late_logins(Arc::clone(&guest)));
+                spawn_local(async move {
+                    let drive = || drive(Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(&guest));
+                    again_after_panics(drive, async || tokio::time::sleep(BROKEN_PAUSE_MAX).await).await;
+                });
             }
             guests.ends.notified().await;
         });
@@ -80,6 +90,16 @@ pub fn start(
         this_turn::uninstall();
     })?;
     Ok(Some(thread))
+}
+
+/// Fails logins that have waited for as long as they may, whatever the guest does.
+async fn fail_late_logins(guest: Arc<LoginGuest>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let late = Instant::now().checked_sub(LOGIN_GUEST_ANSWER_MAX);
+        let late = late.map(|before| guest.queue.lock().take_late(before)).unwrap_or_default();
+        late.into_iter().for_each(|call| call.reply.fail(no_answer("authenticate", LOGIN_GUEST_ANSWER_MAX)));
+    }
 }
 
 /// Serves a guest until the broker ends.
@@ -96,12 +116,14 @@ async fn drive(hosting: Arc<Hosting>, tenant: Arc<Tenant>, guest: Arc<LoginGuest
                     format!("module '{}' is not open: {reason}", guest.module()).into(),
                 ));
                 driver.rest(pause.next()).await;
+                if !driver.is_current() {
+                    pause = Pause::reconnecting();
+                }
             }
             Ok(mut open) => {
                 guest.queue.lock().hooks = open.hooks;
                 guest.stands(Availability::Ready);
                 info!(target: "login", module = &**guest.module(), "login guest is open");
-                let asked = open.answered;
                 match driver.serve(&mut open).await {
                     Ended::Changed => {
                         // It is told once, whether it comes back or not.
@@ -111,10 +133,9 @@ async fn drive(hosting: Arc<Hosting>, tenant: Arc<Tenant>, guest: Arc<LoginGuest
                     }
                     Ended::Broke(reason) => {
                         driver.tell("AUTH_AWAY", &reason);
-                        breaks = if open.answered > asked { 0 } else { breaks.saturating_add(1) };
+                        breaks = if open.has_answered { 1 } else { breaks.saturating_add(1) };
                         drop(open);
-                        let pause = Duration::from_millis(100).saturating_mul(breaks).min(BROKEN_PAUSE_MAX);
-                        tokio::time::sleep(pause).await;
+                        tokio::time::sleep(BROKEN_PAUSE.saturating_mul(breaks).min(BROKEN_PAUSE_MAX)).await;
                     }
                 }
             }
@@ -151,8 +172,8 @@ struct OpenGuest {
     hooks: Hooks,
     /// Time at which it wants to run; `None` if it does not.
     runs_at: Option<Instant>,
-    /// Number of calls that have come back.
-    answered: u64,
+    /// Whether a call for a Client has come back.
+    has_answered: bool,
 }
 
 /// GuestDriver of one version of the module.
@@ -175,12 +196,12 @@ impl GuestDriver<'_> {
             Ok::<_, Trap>((instance, description, opened))
         };
         let opened = tokio::time::timeout(LOGIN_GUEST_OPEN_MAX, opening).await;
-        let opened = opened.map_err(|_| late("open", LOGIN_GUEST_OPEN_MAX))?;
+        let opened = opened.map_err(|_| no_answer("open", LOGIN_GUEST_OPEN_MAX))?;
         let (instance, description, opened) = opened.map_err(|trap| trap.message)?;
         opened?;
         let hooks = description.hooks;
         let runs_at = hooks.contains(Hooks::RUN).then(Instant::now);
-        Ok(OpenGuest { instance, hooks, runs_at, answered: 0 })
+        Ok(OpenGuest { instance, hooks, runs_at, has_answered: false })
     }
 
     /// Calls the instance until it breaks or the module changes.
@@ -200,13 +221,18 @@ impl GuestDriver<'_> {
                 );
             }
             let done = match next {
-                Some(GuestCall::Login(call)) => self.answer(open, call).await,
-                Some(GuestCall::Event(event)) => self.hear(open, &event).await,
                 None => self.run_or_wait(open).await,
+                Some(call) => {
+                    let done = match call {
+                        GuestCall::Login(call) => self.answer(open, call).await,
+                        GuestCall::Event(event) => self.hear(open, &event).await,
+                    };
+                    open.has_answered |= done.is_ok();
+                    done
+                }
             };
-            match done {
-                Ok(()) => open.answered += 1,
-                Err(reason) => return Ended::Broke(reason),
+            if let Err(reason) = done {
+                return Ended::Broke(reason);
             }
         }
     }
@@ -216,7 +242,7 @@ impl GuestDriver<'_> {
         let LoginCall { login: asked, reply, came } = call;
         let left = LOGIN_GUEST_ANSWER_MAX.saturating_sub(came.elapsed());
         if left.is_zero() {
-            reply.fail(late("authenticate", LOGIN_GUEST_ANSWER_MAX));
+            reply.fail(no_answer("authenticate", LOGIN_GUEST_ANSWER_MAX));
             return Ok(());
         }
         let login = match login(&asked) {
@@ -276,20 +302,18 @@ impl GuestDriver<'_> {
         let until_ms = u32::try_from(LOOK.as_millis()).unwrap_or(u32::MAX);
         let ran = {
             let mut run = pin!(open.instance.run(until_ms));
+            let has_work = tokio::time::timeout(ROUTE_RUN_TIME, self.guest.called.notified());
             tokio::select! {
                 ran = &mut run => Ok(ran),
-                () = self.guest.called.notified() => {
-                    work.announce();
-                    tokio::time::timeout(ROUTE_RUN_TIME, run).await
-                }
-                () = tokio::time::sleep(ROUTE_RUN_TIME) => {
+                // It is to come back, whether somebody has called or it runs for too long.
+                _ = has_work => {
                     work.announce();
                     tokio::time::timeout(LOGIN_GUEST_ANSWER_MAX, run).await
                 }
             }
         };
         work.done();
-        let ran = ran.map_err(|_| late("run", ROUTE_RUN_TIME))?;
+        let ran = ran.map_err(|_| no_answer("run", LOGIN_GUEST_ANSWER_MAX))?;
         let pause_ms = match ran.map_err(|trap| trap.message)? {
             Ok(pause_ms) => pause_ms,
             Err(reason) => {
@@ -335,11 +359,11 @@ async fn called<T>(
 ) -> Result<T, String> {
     match tokio::time::timeout(time, call).await {
         Ok(called) => called.map_err(|trap| trap.message),
-        Err(_) => Err(late(name, time)),
+        Err(_) => Err(no_answer(name, time)),
     }
 }
 
 /// Message about a call that does not come back.
-fn late(call: &str, time: Duration) -> String {
+fn no_answer(call: &str, time: Duration) -> String {
     format!("its call of `{call}` does not come back within {} ms", time.as_millis())
 }

@@ -91,7 +91,7 @@ impl Default for GuestQueue {
 
 /// A Client as a guest has let it in.
 #[derive(Clone, Copy)]
-pub(super) struct LetIn<'a> {
+pub(super) struct AdmittedClient<'a> {
     pub(super) user: &'a Arc<str>,
     pub(super) client_id: &'a Arc<str>,
     pub(super) connection: u64,
@@ -116,11 +116,6 @@ impl GuestQueue {
         Ok(())
     }
 
-    /// Number of logins that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     /// Takes what is next: an event, else the login whose turn it is.
     pub(super) fn next(&mut self) -> Option<GuestCall> {
         if let Some(event) = self.events.pop_front() {
@@ -130,6 +125,14 @@ impl GuestQueue {
         let login = self.logins.take(|_, line| line.pop_front())?;
         self.waiting -= 1;
         Some(GuestCall::Login(login))
+    }
+
+    /// Takes the logins that came before this time.
+    pub(super) fn take_late(&mut self, before: Instant) -> Vec<LoginCall> {
+        let late = |line: &mut VecDeque<LoginCall>| line.pop_front_if(|call| call.came < before);
+        let late: Vec<_> = std::iter::from_fn(|| self.logins.take(|_, line| late(line))).collect();
+        self.waiting -= late.len();
+        late
     }
 
     /// Takes all logins.
@@ -144,13 +147,13 @@ impl GuestQueue {
     }
 
     /// A Client was let in. A former connection of its session is over before.
-    pub(super) fn connected(&mut self, who: LetIn<'_>, session_present: bool) {
+    pub(super) fn connected(&mut self, who: AdmittedClient<'_>, session_present: bool) {
         let key = (Arc::clone(who.user), Arc::clone(who.client_id));
         if let Some(former) = self.connected.insert(key, who.connection) {
             self.over(former, "session-taken-over");
         }
         if self.hooks.contains(Hooks::CONNECTED) {
-            let LetIn { client_id, connection, .. } = who;
+            let AdmittedClient { client_id, connection, .. } = who;
             let client_id = Arc::clone(client_id);
             self.event(ClientEvent::Connected { connection, client_id, session_present });
         }
@@ -164,7 +167,7 @@ impl GuestQueue {
     }
 
     /// A connection is over. One whose session was taken over is so already.
-    pub(super) fn disconnected(&mut self, who: LetIn<'_>, reason: &'static str) {
+    pub(super) fn disconnected(&mut self, who: AdmittedClient<'_>, reason: &'static str) {
         let key = (Arc::clone(who.user), Arc::clone(who.client_id));
         if self.connected.get(&key) == Some(&who.connection) {
             self.connected.remove(&key);
@@ -242,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn logins_that_have_waited_for_too_long_are_taken_out() {
+        let mut queue = GuestQueue::default();
+        let receivers: Vec<_> = [1, 1, 2]
+            .map(|address| {
+                let (call, receiver) = call(address);
+                assert!(queue.put(call).is_ok());
+                receiver
+            })
+            .into();
+        let before = Instant::now();
+        let (young, _receiver) = call(1);
+        assert!(queue.put(young).is_ok());
+        assert_eq!(queue.take_late(before).len(), receivers.len());
+        assert_eq!((queue.take_late(before).len(), queue.waiting), (0, 1));
+    }
+
+    #[test]
     fn login_that_is_dropped_fails() {
         let (call, receiver) = call(1);
         drop(call);
@@ -253,7 +273,7 @@ mod tests {
     fn end_of_the_former_connection_comes_before_the_new_one_and_once() {
         let mut queue = GuestQueue { hooks: Hooks::all(), ..GuestQueue::default() };
         let (user, client_id) = names();
-        let at = |connection| LetIn { user: &user, client_id: &client_id, connection };
+        let at = |connection| AdmittedClient { user: &user, client_id: &client_id, connection };
         queue.connected(at(1), false);
         queue.connected(at(2), true);
         queue.disconnected(at(1), "session-taken-over");
@@ -276,7 +296,7 @@ mod tests {
         let mut queue = GuestQueue { hooks: Hooks::all(), ..GuestQueue::default() };
         let (user, client_id) = names();
         for connection in 0..=LOGIN_GUEST_EVENTS_MAX as u64 {
-            queue.connected(LetIn { user: &user, client_id: &client_id, connection }, false);
+            queue.connected(AdmittedClient { user: &user, client_id: &client_id, connection }, false);
         }
         assert!(queue.take_lost_events() > 0);
         assert_eq!(queue.take_lost_events(), 0);

@@ -225,7 +225,7 @@ async fn tend_outbox(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<Rout
 }
 
 /// Runs a task, and runs it again after each end by a panic, once `panicked` has been called.
-async fn again_after_panics<F>(mut task: impl FnMut() -> F, mut panicked: impl AsyncFnMut())
+pub(crate) async fn again_after_panics<F>(mut task: impl FnMut() -> F, mut panicked: impl AsyncFnMut())
 where
     F: Future<Output = ()>,
 {
