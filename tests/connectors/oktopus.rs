@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::nats::{Server, programs};
 use parties::{Adapter, Agent, agent_options, stated};
 
-/// The guest, as it is in the binary.
+/// The guest, as operators upload it.
 const OKTOPUS: &[u8] = include_bytes!("../../guests/auth-oktopus/prebuilt/auth-oktopus.wasm");
 
 /// Password of each device, and of the controller.
@@ -277,7 +277,7 @@ fn guest_reaches_nats_over_tls_with_a_certificate_of_its_own() {
 }
 
 #[test]
-fn without_checks_every_device_is_let_in_and_has_a_status() {
+fn device_without_checks_may_log_in_and_has_a_status() {
     let Some(stage) = Stage::set(&json!({"auth": false})) else { return };
     let mut adapter = Adapter::connect(stage.broker.address());
     let mut agent = Agent::open(stage.broker.address(), &stated(ConnectOptions::v5(""), "os::1"), "os::1");

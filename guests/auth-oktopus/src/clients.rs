@@ -33,7 +33,7 @@ struct Client {
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     /// The guest has let it in; it has no CONNACK yet.
-    LetIn,
+    Admitted,
     Connected,
     /// It has subscribed to the topic of agents.
     Online,
@@ -45,7 +45,7 @@ pub(crate) struct TooMany;
 
 impl Clients {
     /// Notes a connection that is let in.
-    pub(crate) fn let_in(&mut self, connection: u64, id: &str) -> Result<(), TooMany> {
+    pub(crate) fn admit(&mut self, connection: u64, id: &str) -> Result<(), TooMany> {
         // The broker gives the number of a login that it refused to another connection.
         self.disconnected(connection);
         if self.connections.len() >= CONNECTIONS_MAX {
@@ -55,14 +55,14 @@ impl Clients {
             return Err(TooMany);
         }
         self.waiting += 1;
-        self.connections.insert(connection, Client { id: id.into(), stage: Stage::LetIn });
+        self.connections.insert(connection, Client { id: id.into(), stage: Stage::Admitted });
         Ok(())
     }
 
     /// Forgets half of the logins that got no CONNACK. Most of them never will, because the broker
     /// refused them for another reason.
     fn forget_lost_logins(&mut self) {
-        let is_waiting = |(_, client): &(&u64, &Client)| client.stage == Stage::LetIn;
+        let is_waiting = |(_, client): &(&u64, &Client)| client.stage == Stage::Admitted;
         let lost = self.connections.iter().filter(is_waiting).map(|(number, _)| *number);
         let lost: Vec<u64> = lost.take(self.waiting.div_ceil(2)).collect();
         for number in lost {
@@ -73,7 +73,7 @@ impl Clients {
 
     pub(crate) fn connected(&mut self, connection: u64) {
         if let Some(client) = self.connections.get_mut(&connection)
-            && client.stage == Stage::LetIn
+            && client.stage == Stage::Admitted
         {
             client.stage = Stage::Connected;
             self.waiting -= 1;
@@ -104,7 +104,7 @@ impl Clients {
         let client = self.connections.remove(&connection)?;
         match client.stage {
             // It was never there.
-            Stage::LetIn => {
+            Stage::Admitted => {
                 self.waiting -= 1;
                 return None;
             }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn device_is_online_from_its_agent_subscription_until_its_end() {
         let mut clients = Clients::default();
-        clients.let_in(1, "d").unwrap();
+        clients.admit(1, "d").unwrap();
         clients.connected(1);
         assert_eq!(clients.subscribed(1, ["other", OWN]), None, "only the first filter counts");
         assert_eq!(clients.subscribed(1, [OWN]), status(true));
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn device_that_never_subscribed_is_offline_at_its_end() {
         let mut clients = Clients::default();
-        clients.let_in(1, "d").unwrap();
+        clients.admit(1, "d").unwrap();
         clients.connected(1);
         assert_eq!(clients.disconnected(1), status(false));
-        clients.let_in(2, "d").unwrap();
+        clients.admit(2, "d").unwrap();
         assert_eq!(clients.disconnected(2), None, "it got no CONNACK");
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn lost_connection_of_a_device_that_is_back_does_not_end_its_status() {
         let mut clients = Clients::default();
         for connection in [1, 2, 3] {
-            clients.let_in(connection, "d").unwrap();
+            clients.admit(connection, "d").unwrap();
             clients.connected(connection);
         }
         clients.subscribed(1, [OWN]);
@@ -176,16 +176,16 @@ mod tests {
     fn connections_are_bounded_and_lost_logins_make_room() {
         let mut clients = Clients::default();
         for connection in 0..CONNECTIONS_MAX as u64 {
-            clients.let_in(connection, "d").unwrap();
+            clients.admit(connection, "d").unwrap();
             if connection >= 10 {
                 clients.connected(connection);
             }
         }
         let next = CONNECTIONS_MAX as u64;
-        assert_eq!(clients.let_in(next, "d"), Ok(()));
+        assert_eq!(clients.admit(next, "d"), Ok(()));
         assert_eq!((clients.waiting, clients.connections.len()), (6, CONNECTIONS_MAX - 4));
-        (1..=4).for_each(|more| clients.let_in(next + more, "d").unwrap());
+        (1..=4).for_each(|more| clients.admit(next + more, "d").unwrap());
         (0..=next + 4).for_each(|connection| clients.connected(connection));
-        assert_eq!((clients.waiting, clients.let_in(next + 5, "d")), (0, Err(TooMany)));
+        assert_eq!((clients.waiting, clients.admit(next + 5, "d")), (0, Err(TooMany)));
     }
 }

@@ -6,7 +6,9 @@ use argon2::{Argon2, Params};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use pbkdf2::pbkdf2_hmac_array;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::limits::{ARGON2_KIB_MAX, ARGON2_WORK_KIB_MAX, PASSWORD_BYTES_MAX, SCRAM_ROUNDS, VALUE_BYTES_MAX};
 
@@ -92,7 +94,7 @@ impl Credential {
             return false;
         }
         match self {
-            Credential::Clear(stored) => is_equal(&mac(key, password), stored),
+            Credential::Clear(stored) => mac(key, password).ct_eq(stored).into(),
             Credential::Argon2(text) => PasswordHash::new(text)
                 .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok()),
             Credential::Scram(scram) => scram.verifies(password),
@@ -135,35 +137,15 @@ impl Scram {
     }
 
     fn verifies(&self, password: &[u8]) -> bool {
-        let client_key = mac(&salted(password, &self.salt, self.rounds), b"Client Key");
-        is_equal(&Sha256::digest(client_key).into(), &self.stored_key)
+        let salted: [u8; 32] = pbkdf2_hmac_array::<Sha256, 32>(password, &self.salt, self.rounds);
+        let stored_key = Sha256::digest(mac(&salted, b"Client Key"));
+        stored_key[..].ct_eq(&self.stored_key).into()
     }
-}
-
-/// `Hi` of RFC 5802 §2.2.
-fn salted(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 32] {
-    let keyed = keyed(password);
-    let first = keyed.clone().chain_update(salt).chain_update(1u32.to_be_bytes());
-    let mut last: [u8; 32] = first.finalize().into_bytes().into();
-    let mut salted = last;
-    for _ in 1..rounds {
-        last = keyed.clone().chain_update(last).finalize().into_bytes().into();
-        salted.iter_mut().zip(last).for_each(|(byte, other)| *byte ^= other);
-    }
-    salted
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("a key of HMAC has any length")
 }
 
 fn mac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    keyed(key).chain_update(text).finalize().into_bytes().into()
-}
-
-fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
-    std::hint::black_box(difference) == 0
+    let keyed = Hmac::<Sha256>::new_from_slice(key).expect("a key of HMAC has any length");
+    keyed.chain_update(text).finalize().into_bytes().into()
 }
 
 #[cfg(test)]

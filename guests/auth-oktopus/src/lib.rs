@@ -134,7 +134,7 @@ impl Open {
         let stated = stated_id(login);
         let mut verdict = self.verdict(login);
         if let Verdict::Admitted(Admitted { id: Some(id), .. }) = &verdict
-            && let Err(TooMany) = self.clients.let_in(login.connection, id)
+            && let Err(TooMany) = self.clients.admit(login.connection, id)
         {
             verdict = refused(QUOTA_EXCEEDED, "there are too many connections");
         }

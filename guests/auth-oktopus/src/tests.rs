@@ -62,7 +62,7 @@ fn statuses() -> Vec<(String, String)> {
 }
 
 #[test]
-fn without_checks_everybody_is_let_in_and_learns_its_topic() {
+fn client_without_checks_may_log_in_and_learns_its_topic() {
     open("{}");
     let answer = Oktopus::authenticate(agent("any", "", "os::1"));
     assert_eq!((code(&answer), topic(&answer)), (0, "oktopus/usp/v1/agent/os::1"));
@@ -222,7 +222,7 @@ fn revoked() -> Vec<String> {
 }
 
 #[test]
-fn devices_of_the_bucket_are_let_in_with_their_own_topics() {
+fn device_with_key_may_log_in_and_use_its_own_topics() {
     let nats = Nats::start("rights");
     nats.open("");
     assert_eq!(code(&Oktopus::authenticate(agent("d1", "p1", "d1"))), BAD_USER_NAME_OR_PASSWORD);
@@ -345,7 +345,7 @@ fn logins_are_refused_while_nats_is_away_and_changes_meanwhile_take_effect() {
 }
 
 #[test]
-fn guest_that_starts_before_nats_lets_in_devices_when_it_comes() {
+fn guest_started_before_nats_accepts_logins_once_connected() {
     let mut nats = Nats::start("late");
     nats.kill();
     nats.open("");
