@@ -58,8 +58,8 @@ fn refused(broker: &Broker, options: &ConnectOptions) -> ReasonCode {
     }
 }
 
-/// AUTH with a token.
-fn send_auth(client: &mut Client, reason: ReasonCode, token: Option<&str>) {
+/// Sends AUTH of method `JWT` with a token.
+pub(crate) fn send_auth(client: &mut Client, reason: ReasonCode, token: Option<&str>) {
     let mut list = PropertyBuf::new();
     list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8("JWT")).unwrap();
     if let Some(token) = token {

@@ -14,15 +14,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_client::{
-    Client, ConnectOptions, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, Publication, QoS,
-    ReasonCode,
-};
-use lotmq_codec::{Auth, encode_auth};
+use lotmq_client::{Client, ConnectOptions, PropertyId, PropertyValue, Publication, QoS, ReasonCode};
 use lotmq_test_support::{Broker, BrokerOptions, TokenSigner, WAIT_MAX, free_port};
 use ring::digest;
 use serde_json::json;
 
+use crate::jwt_authentication::send_auth;
 use crate::{LOTMQ, options};
 
 /// Bytes of a secret that no output may have in a row.
@@ -272,13 +269,7 @@ fn by_method(method: &str, data: &[u8]) -> ConnectOptions {
 
 /// Sends a token by AUTH, and waits for the answer.
 fn authenticate_again(client: &mut Client, token: &str) {
-    let mut list = PropertyBuf::new();
-    list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8("JWT")).unwrap();
-    list.push(PropertyId::AuthenticationData, PropertyValue::Binary(token.as_bytes())).unwrap();
-    let again = Auth { reason: ReasonCode::ReAuthenticate, properties: list.properties() };
-    let mut packet = Vec::new();
-    encode_auth(&mut packet, ProtocolVersion::V5, &again).unwrap();
-    client.connection().send(&packet).unwrap();
+    send_auth(client, ReasonCode::ReAuthenticate, Some(token));
     client.connection().receive(WAIT_MAX).unwrap().expect("an answer");
 }
 

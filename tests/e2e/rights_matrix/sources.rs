@@ -3,14 +3,15 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lotmq_client::{
-    Client, ClientError, ConnectOptions, Endpoint, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion,
-    ReasonCode, TlsContext, TlsOptions,
+    Client, ClientError, ConnectOptions, Endpoint, PropertyId, PropertyValue, ReasonCode, TlsContext,
+    TlsOptions,
 };
-use lotmq_codec::{Auth, ServerPacket, encode_auth};
+use lotmq_codec::ServerPacket;
 use lotmq_test_support::{Authority, Broker, BrokerOptions, TokenSigner, WAIT_MAX};
 use serde_json::{Value, json};
 
 use super::cases::{Case, Verdict};
+use crate::jwt_authentication::send_auth;
 use crate::options;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
@@ -121,13 +122,7 @@ impl Source {
     /// Authenticates a live Client of 5.0 again, by a token with the rights of now.
     pub(super) fn authenticate_again(&self, client: &mut Client, case: &Case) {
         let token = self.token(case);
-        let mut list = PropertyBuf::new();
-        list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8("JWT")).unwrap();
-        list.push(PropertyId::AuthenticationData, PropertyValue::Binary(token.as_bytes())).unwrap();
-        let again = Auth { reason: ReasonCode::ReAuthenticate, properties: list.properties() };
-        let mut packet = Vec::new();
-        encode_auth(&mut packet, ProtocolVersion::V5, &again).unwrap();
-        client.connection().send(&packet).unwrap();
+        send_auth(client, ReasonCode::ReAuthenticate, Some(&token));
         loop {
             let packet = client.connection().receive(WAIT_MAX).unwrap().expect("AUTH");
             let packet = packet.decode().unwrap();
