@@ -198,7 +198,7 @@ fn a_module_of_world_rule_has_what_such_a_module_can_have() {
     let scale = crate::modules::scale();
     let refused = broker.command(&format!("-addModule guard -world rule wasm64:{scale}"));
     assert_eq!(refused.code(), "IMPORT_FORBIDDEN");
-    let refused = broker.command(&format!("-addModule guard -world auth wasm64:{scale}"));
+    let refused = broker.command(&format!("-addModule guard -world route wasm64:{scale}"));
     assert_eq!(refused.code(), "WORLD_UNSTABLE");
     // Nothing of what it asks for: it denies, because the state is full, and says what is missing.
     let added = broker.command_ok(&add_guard("-on a/# -net h:1"));

@@ -7,7 +7,7 @@ section! {
     /// Requirements for uploaded WebAssembly components.
     Modules at "modules", |config| config.modules => {
         /// Whether the broker accepts modules of worlds whose contract may still change: today
-        /// `route` and `auth`. A later version of the broker may refuse them until they are built
+        /// `route`. A later version of the broker may refuse them until they are built
         /// anew. Installed ones stay when it is switched off.
         allow_unstable: bool = false;
         /// Whether modules have to be signed by one of `keys`. Those that are installed stay when

@@ -77,11 +77,8 @@ pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyh
     output::tell(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
     output::tell(&format!("fits world {}", outline.request.world))?;
     output::tell(&asks(&outline.request))?;
-    if matches!(outline.request.world, "route" | "auth") {
-        output::note(&format!(
-            "world {} may still change: a broker takes it where modules.allow_unstable is set",
-            outline.request.world
-        ));
+    if outline.request.world == "route" {
+        output::note("world route may still change: a broker takes it where modules.allow_unstable is set");
     }
     for grant in &outline.request.cannot_have {
         output::note(&format!(
