@@ -119,6 +119,24 @@ fn missing_disabled_and_removed_guest_refuses_and_a_replacement_takes_over() {
 }
 
 #[test]
+fn login_without_an_answer_is_refused_and_later_ones_are_answered() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let broker = asking("table,builtin").variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
+    let endpoints = format!(r#"{{"tokens":true,"endpoints":{{"tokens":{{"HOST":"127.0.0.1","PORT":{port}}}}},"#);
+    let config = CONFIG.replacen('{', &endpoints, 1);
+    let bytes = BASE64_STANDARD.encode(TABLE);
+    broker.command_ok(&format!(
+        "-addModule table -world auth -grant state -net 127.0.0.1:{port} -config {config} wasm64:{bytes}"
+    ));
+    until_open(&broker);
+    // The guest asks a server that never answers.
+    assert_eq!(refused(&broker, "stranger", "nobody", "token"), ReasonCode::ServerUnavailable);
+    until_open(&broker);
+    broker.root("admin").ping().unwrap();
+}
+
+#[test]
 fn durable_session_of_a_guest_user_has_its_grants_after_a_restart() {
     let mut broker = asking("table,builtin").start();
     install(&broker, "");
