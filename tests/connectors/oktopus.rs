@@ -277,6 +277,25 @@ fn guest_reaches_nats_over_tls_with_a_certificate_of_its_own() {
 }
 
 #[test]
+fn device_whose_key_is_deleted_or_changed_loses_its_connection_and_its_session() {
+    // A purge leaves no marker: the guest finds it when it reads the bucket again.
+    let Some(stage) = Stage::set(&json!({"reread_seconds": 1})) else { return };
+    let mut adapter = stage.adapter(&["d1", "d2", "d3"]);
+    let mut agents: Vec<Agent> =
+        ["d1", "d2", "d3"].map(|id| Agent::connect(stage.broker.address(), id, id)).into();
+    ["d1", "d2", "d3"].into_iter().for_each(|id| adapter.expect_status(id, "1"));
+    let mut nats = stage.nats.client();
+    nats.ask("$JS.API.STREAM.PURGE.KV_devices-auth", r#"{"filter":"$KV.devices-auth.d1"}"#);
+    let stored = nats.ask("$KV.devices-auth.d2", "other");
+    assert!(stored["error"].is_null(), "{stored}");
+    for agent in &mut agents[..2] {
+        let end = eventually("the connection ends", || agent.client.ping().err());
+        assert!(matches!(end, ClientError::Disconnected { reason: ReasonCode::NotAuthorized, .. }), "{end}");
+    }
+    agents[2].client.ping().unwrap();
+}
+
+#[test]
 fn device_without_checks_may_log_in_and_has_a_status() {
     let Some(stage) = Stage::set(&json!({"auth": false})) else { return };
     let mut adapter = Adapter::connect(stage.broker.address());

@@ -1,5 +1,7 @@
 //! Login guests: modules of world `auth` that the login chain asks.
 
+mod revocation;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lotmq_client::{Client, ClientError, ConnectOptions, ProtocolVersion, Publication, QoS, ReasonCode};
@@ -123,7 +125,8 @@ fn login_without_an_answer_is_refused_and_later_ones_are_answered() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let broker = asking("table,builtin").variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
-    let endpoints = format!(r#"{{"tokens":true,"endpoints":{{"tokens":{{"HOST":"127.0.0.1","PORT":{port}}}}},"#);
+    let endpoints =
+        format!(r#"{{"tokens":true,"endpoints":{{"tokens":{{"HOST":"127.0.0.1","PORT":{port}}}}},"#);
     let config = CONFIG.replacen('{', &endpoints, 1);
     let bytes = BASE64_STANDARD.encode(TABLE);
     broker.command_ok(&format!(

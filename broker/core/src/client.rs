@@ -7,5 +7,6 @@ pub(crate) mod connack;
 pub mod delayed;
 pub mod housekeeping;
 pub mod request;
+pub mod rights;
 pub mod session_end;
 mod will;

@@ -88,6 +88,8 @@ struct Asked {
 #[derive(Default)]
 struct RareRequests {
     close: Option<CloseReason>,
+    /// Whether the Client's rights have changed.
+    rights: bool,
     successors: Vec<Successor>,
 }
 
@@ -295,6 +297,18 @@ impl<T: ?Sized> Connection<T> {
     /// Takes the reason for which it is to close.
     pub(crate) fn take_close(&self) -> Option<CloseReason> {
         self.asked.lock().rare.as_mut()?.close.take()
+    }
+
+    /// Asks the owner to look at the rights of the Client, which have changed. Callable from any
+    /// thread.
+    pub(crate) fn announce_rights(&self) {
+        self.asked.lock().rare.get_or_insert_default().rights = true;
+        self.call_owner();
+    }
+
+    /// Takes whether the Client's rights have changed.
+    pub(crate) fn take_rights(&self) -> bool {
+        self.asked.lock().rare.as_mut().is_some_and(|rare| std::mem::take(&mut rare.rights))
     }
 
     /// Asks the owner to read what has come first, because another connection is to take its

@@ -6,6 +6,7 @@
 
 mod answers;
 pub mod asked;
+mod changes;
 pub mod driver;
 mod queue;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
+use lotmq_core::reason::close::Revocation;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, Principal, Selector};
@@ -21,6 +23,9 @@ use lotmq_host::{BorrowedMessage, Grants, GuestLimits, RunContext};
 
 use parking_lot::RwLock;
 
+use self::answers::claims;
+use self::asked::LoginGuest;
+use self::changes::{LoginChange, change};
 use super::effects::{GuestMessage, Sender};
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
@@ -45,11 +50,13 @@ pub struct AuthModuleCode {
 }
 
 impl AuthModuleCode {
-    /// Builds the specification of an instance: its grants, endpoints and limits.
+    /// Builds the specification of an instance: its grants, endpoints and limits. `guest` is the
+    /// member of the login chain that it serves; none in a case of a test.
     pub fn spec(
         &self,
         (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
         definition: &Definition,
+        guest: Option<&Arc<LoginGuest>>,
     ) -> Result<AuthSpec, NoLoginEndpoints> {
         let config = self.grants.config.as_deref();
         let granted = (&**definition.name(), &*self.places);
@@ -57,7 +64,7 @@ impl AuthModuleCode {
             login_endpoints(config, granted, (&hosting.config, &tenant.name))?;
         Ok(AuthSpec {
             id: guest_id(tenant, definition.id),
-            services: Arc::new(TenantServices::new(tenant, hosting, definition)),
+            services: Arc::new(TenantServices::new(tenant, hosting, definition).of_login_guest(guest)),
             grants: Arc::new(self.grants.clone()),
             endpoints: Arc::new(endpoints),
             limits: self.limits,
@@ -103,11 +110,27 @@ impl AuthServices for TenantServices {
         reason_code: ReasonCode,
         reason: Option<&str>,
     ) -> u32 {
+        if let Some((tenant, guest)) = self.login_guest() {
+            let revocation = Revocation { reason_code, reason: reason.map(Box::from) };
+            return change(&guest, &tenant, whom, &LoginChange::Revoke(revocation));
+        }
         let (whom, reason) = (whom.clone(), reason.map(str::to_owned));
         self.intervene(run, LoginEvent::Revoked { whom, reason_code: reason_code as u8, reason })
     }
 
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32 {
+        if let Some((tenant, guest)) = self.login_guest() {
+            let vouched = claims(principal.clone()).and_then(|claims| {
+                tenant.users.vouched(guest.module(), claims).map_err(|refusal| refusal.to_string())
+            });
+            return match vouched {
+                Ok((principal, _)) => change(&guest, &tenant, whom, &LoginChange::Replace(principal)),
+                Err(reason) => {
+                    self.record_error(run, "AUTH_ANSWER", &format!("its `update` cannot be used: {reason}"));
+                    0
+                }
+            };
+        }
         self.intervene(run, LoginEvent::Updated { whom: whom.clone(), principal: principal.clone() })
     }
 
@@ -130,6 +153,16 @@ impl AuthServices for TenantServices {
 }
 
 impl TenantServices {
+    /// Names the member of the login chain that the code serves.
+    fn of_login_guest(self, guest: Option<&Arc<LoginGuest>>) -> Self {
+        Self { login_guest: guest.map(Arc::downgrade), ..self }
+    }
+
+    /// The member of the login chain that the code serves, with the tenant of its Clients.
+    fn login_guest(&self) -> Option<(Arc<Tenant>, Arc<LoginGuest>)> {
+        Some((self.tenant()?, self.login_guest.as_ref()?.upgrade()?))
+    }
+
     fn intervene(&self, run: &RunContext, event: LoginEvent) -> u32 {
         let Some((tenant, definition)) = self.definition(run) else { return 0 };
         let recorder = tenant.programs().guests.recorder.get();

@@ -9,6 +9,9 @@ pub const LOGIN_GUEST_LOGINS_OF_SOURCE_MAX: usize = 256;
 /// Events of Clients that wait for one login guest.
 pub const LOGIN_GUEST_EVENTS_MAX: usize = 65_536;
 
+/// Logins that one login guest has allowed and that have no session yet.
+pub const LOGIN_GUEST_ADMISSIONS_MAX: usize = 65_536;
+
 /// Bytes of the filters in the events that wait for one login guest. Clients choose the filters.
 pub const LOGIN_GUEST_FILTER_BYTES_MAX: usize = 16 << 20;
 

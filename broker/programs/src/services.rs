@@ -21,6 +21,7 @@ use lotmq_router::{delayed_target, filter_matches};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::auth_modules::asked::LoginGuest;
 use super::granting;
 use super::guest_id::definition_id;
 use super::recorder::RunEvent;
@@ -51,6 +52,8 @@ pub(crate) struct TenantServices {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// Local time of the code.
     pub(crate) zone: TimeZone,
+    /// Member of the login chain that the code serves; `None` for all other code.
+    pub(crate) login_guest: Option<Weak<LoginGuest>>,
 }
 
 /// Missing grants that were told, each once.
@@ -118,6 +121,7 @@ impl TenantServices {
             bounds: hosting.message_bounds(),
             ambient: Arc::clone(&hosting.ambient),
             zone: hosting.zone.clone(),
+            login_guest: None,
         }
     }
 
@@ -130,13 +134,17 @@ impl TenantServices {
 
     /// Records that the rules deny the owner something that the definition wanted.
     pub(super) fn denied(&self, run: &RunContext, what: &str) {
+        let owner = describe_owner(self.owner());
+        self.record_error(run, "RULE_DENIED", &format!("the rules do not let {owner} {what}"));
+    }
+
+    /// Records an error of the definition that runs.
+    pub(super) fn record_error(&self, run: &RunContext, code: &str, message: &str) {
         let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
         else {
             return;
         };
-        let owner = describe_owner(self.owner());
-        let message = format!("the rules do not let {owner} {what}");
-        let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
+        let error = DefinitionError { code, message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
         records::record_at(&hosting.core, &tenant, &definition, &error, (now, run.hops));
     }
@@ -168,7 +176,7 @@ impl TenantServices {
         may
     }
 
-    fn tenant(&self) -> Option<Arc<Tenant>> {
+    pub(super) fn tenant(&self) -> Option<Arc<Tenant>> {
         self.tenant.upgrade()
     }
 

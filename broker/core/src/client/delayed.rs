@@ -109,7 +109,33 @@ fn forget(delayed: &DelayedMessage, turn: &mut Turn) {
 /// Forgets the messages of a removed user: the rights of the next user of that name are not for
 /// them.
 pub(super) fn forget_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
-    let messages = turn.context.delayed.of_user(tenant, user);
+    let of_user = |it: &DelayedMessage| it.publisher.user().is_some_and(|it| *it.name == *user);
+    forget_all(&turn.context.delayed.take_if(tenant, of_user), turn);
+}
+
+/// Forgets messages of Clients whose principal is replaced, as far as the new one may not publish
+/// them; all of them without a new one.
+pub(super) fn drop_of(
+    tenant: &Tenant,
+    is_theirs: impl Fn(&Identity) -> bool,
+    principal: Option<&Arc<Principal>>,
+    turn: &mut Turn,
+) {
+    let may_publish = |identity: &Identity, message: &DelayedMessage| {
+        let Some(principal) = principal else { return false };
+        let identity = Identity { principal: Arc::clone(principal), ..identity.clone() };
+        let parts = message.message.parts();
+        let question = Question::publish(&identity, parts.topic).with_payload(parts.payload);
+        tenant.permissions.decide(&question.with_message(parts.asked())).is_allowed()
+    };
+    let is_dropped = |message: &DelayedMessage| match &message.publisher {
+        DelayedPublisher::Client(identity) => is_theirs(identity) && !may_publish(identity, message),
+        DelayedPublisher::Program(_) => false,
+    };
+    forget_all(&turn.context.delayed.take_if(tenant, is_dropped), turn);
+}
+
+fn forget_all(messages: &[DelayedMessage], turn: &mut Turn) {
     for (number, message) in messages.iter().enumerate() {
         turn.let_pass(message.changed);
         forget(message, turn);

@@ -125,7 +125,7 @@ pub(crate) fn publish_will(
 /// Ends a session for good, with its subscriptions, its queue and its rows in the store.
 pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     let (mut drain, will, identity, last) = {
-        let Some(mut state) = lock_to_end(client, turn) else { return };
+        let Some(mut state) = lock_for_change(client, turn) else { return };
         state.is_over = true;
         let mut over = lotmq_session::Session::new(*state.session.options());
         over.disconnect();
@@ -155,9 +155,12 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
 }
 
-/// Locks the state of a session that is to end; `None` when it has ended. Changes by another thread
+/// Locks the state of a session that is to change or to end; `None` when it has ended. Changes by another thread
 /// are with the store by then; on a shard that is known already.
-fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a, ClientState>> {
+pub(super) fn lock_for_change<'a>(
+    client: &'a Client,
+    turn: &mut Turn,
+) -> Option<MutexGuard<'a, ClientState>> {
     let mut is_patient = !turn.serves_clients();
     loop {
         let state = client.state.lock();
@@ -187,13 +190,18 @@ pub fn disconnect(client: &Client) -> bool {
 
 /// Ends a session at once, whether its Client is connected or away.
 pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
+    end_for(client, &CloseReason::Administrative, turn);
+}
+
+/// Ends a session at once, for a reason that its connection gets if there is one.
+pub(super) fn end_for(client: &Arc<Client>, reason: &CloseReason, turn: &mut Turn) {
     {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
         if let Some(mut link) = state.lose_link() {
             client.set_wire(None);
-            link.tell(&CloseReason::Administrative);
-            link.connection.request_close(CloseReason::Administrative);
+            link.tell(reason);
+            link.connection.request_close(reason.clone());
         }
         remove(&mut sessions, client, turn);
     }

@@ -37,6 +37,7 @@ pub fn before_client(
         | CloseReason::TakenOver
         | CloseReason::Limit(_)
         | CloseReason::Administrative
+        | CloseReason::Revoked(_)
         | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired
         | CloseReason::LoginExpired

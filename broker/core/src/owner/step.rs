@@ -133,7 +133,7 @@ impl<T: Source> Driven<'_, T> {
     /// Carries out the requests of other threads.
     fn answer_attention(
         &self,
-        input: &Input,
+        input: &mut Input,
         turn: &mut Turn,
         cx: &mut Context<'_>,
     ) -> Result<(), CloseReason> {
@@ -143,7 +143,10 @@ impl<T: Source> Driven<'_, T> {
         if let Some(reason) = self.connection.take_close() {
             return Err(reason);
         }
-        if let Phase::Open(open) = &input.phase {
+        if let Phase::Open(open) = &mut input.phase {
+            if self.connection.take_rights() {
+                protocol::reauthenticate::rights_changed(self.connection, open, turn);
+            }
             open.client.drain_output(self.connection, turn, cx)?;
         }
         Ok(())

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, Method};
-use lotmq_changes::Op;
 use lotmq_codec::{
     Auth, EncodeError, PacketType, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, ReasonCode,
     encode_auth,
@@ -16,15 +15,13 @@ use lotmq_session::Time;
 use super::accept::login_end;
 use super::bearer::{check_again, check_begin};
 use crate::arena::Span;
-use crate::client::attach::differs;
+use crate::client::rights::take_identity;
 use crate::connection::Connection;
 use crate::protocol::phase::{Again, Authentication, Open};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
-use crate::tenant::client::Client;
 use crate::turn::Turn;
-use crate::turn::session_row::row;
 
 impl Authentication {
     /// Authentication that has identified the Client by this method.
@@ -150,14 +147,13 @@ fn passed(
         return Err(refused(connection, open, turn, LoginRefusal::CredentialsExpired));
     }
     let identity = Identity { protocol_version: before.protocol_version, ..identity };
-    take_identity(&open.client, connection, turn, identity);
-    // A topic was allowed by the rights of before.
-    open.allowed = None;
-    let end = login_end(connection, &open.client, turn);
-    open.rare.get_or_insert_default().login_ends = end;
-    if let Some(end) = end {
-        turn.timers.watch(connection.place, end.at);
+    {
+        let mut state = open.client.state.lock();
+        if state.is_on(connection) {
+            take_identity(&open.client, &mut state, turn, identity);
+        }
     }
+    rights_changed(connection, open, turn);
     let method = open.rare.as_ref().and_then(|rare| rare.authentication.as_ref()).map(|by| by.method);
     if let Some(method) = method {
         let packet = auth(ReasonCode::Success, method, data);
@@ -166,27 +162,16 @@ fn passed(
     Ok(())
 }
 
-/// Gives the session the identity of a new login of its user. Other rights count at once, also for
-/// messages that wait or are to be sent again.
-fn take_identity(client: &Arc<Client>, connection: &Connection, turn: &mut Turn, identity: Identity) {
-    let mut state = client.state.lock();
-    if !state.is_on(connection) {
-        return;
+/// Goes on with the rights of a new principal, and with the end of its login.
+pub(crate) fn rights_changed(connection: &Arc<Connection>, open: &mut Open, turn: &mut Turn) {
+    // A topic was allowed by the rights of before.
+    open.allowed = None;
+    let end = login_end(connection, &open.client, turn);
+    if end.is_some() || open.rare.is_some() {
+        open.rare.get_or_insert_default().login_ends = end;
     }
-    let has_other_rights = differs(&state.identity, &identity);
-    let is_stored = state.has_rows(client) && state.identity.principal != identity.principal;
-    state.identity = Arc::new(identity);
-    if has_other_rights {
-        state.queue_allowed_at = 0;
-    }
-    if is_stored {
-        turn.changes(client);
-        turn.batch.push(Op::PutSession(&row(client, &state)));
-    }
-    state.count(&client.client_id, client.is_durable());
-    drop(state);
-    if has_other_rights {
-        client.tenant.routes_changed();
+    if let Some(end) = end {
+        turn.timers.watch(connection.place, end.at);
     }
 }
 

@@ -33,6 +33,8 @@ pub enum CloseReason {
     Limit(Limit),
     /// An administrator closed it, or the user was removed.
     Administrative,
+    /// The member of the login chain that let the Client in has revoked its login.
+    Revoked(Box<Revocation>),
     /// The user has another password than the one with which the Client logged in.
     PasswordChanged,
     /// The certificate that the Client showed has ended.
@@ -53,6 +55,15 @@ pub enum CloseReason {
     InternalError,
     /// The broker stops.
     ServerShutdown,
+}
+
+/// Revocation of a login by the member of the login chain that let the Client in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Reason Code of DISCONNECT.
+    pub reason_code: ReasonCode,
+    /// Reason String of DISCONNECT; words of the broker if there is none.
+    pub reason: Option<Box<str>>,
 }
 
 /// Failure below MQTT. The peer is not told of it in MQTT.
@@ -110,6 +121,7 @@ impl CloseReason {
             | Self::Limit(_)
             | Self::TakenOver
             | Self::Administrative
+            | Self::Revoked(_)
             | Self::PasswordChanged
             | Self::CertificateExpired
             | Self::LoginExpired
@@ -130,6 +142,7 @@ impl CloseReason {
             Self::Protocol(violation) => Some(violation.reason_code()),
             Self::Limit(limit) => Some(limit.reason()),
             Self::Administrative | Self::PasswordChanged => Some(ReasonCode::AdministrativeAction),
+            Self::Revoked(revocation) => Some(revocation.reason_code),
             Self::CertificateExpired | Self::LoginExpired | Self::CertificateUntrusted => {
                 Some(ReasonCode::NotAuthorized)
             }
@@ -161,6 +174,7 @@ impl CloseReason {
             | Self::KeepAliveTimeout
             | Self::TakenOver
             | Self::Administrative
+            | Self::Revoked(_)
             | Self::PasswordChanged
             | Self::CertificateExpired
             | Self::LoginExpired
@@ -194,6 +208,7 @@ impl CloseReason {
     pub fn words(&self) -> String {
         let words = match self {
             Self::Protocol(violation) => return violation.to_string(),
+            Self::Revoked(revocation) => revocation.reason.as_deref().unwrap_or("the login was revoked"),
             Self::StoreFailed(failure) => return format!("what was sent could not be stored: {failure}"),
             Self::Limit(limit) => limit.sentence(),
             Self::KeepAliveTimeout => "nothing came for one and a half times the keep alive",
@@ -248,6 +263,7 @@ impl CloseReason {
             Self::Protocol(_) => "protocol-error",
             Self::Limit(_) => "quota-exceeded",
             Self::Administrative => "administrative",
+            Self::Revoked(_) => "login-revoked",
             Self::PasswordChanged => "password-changed",
             Self::CertificateExpired => "certificate-expired",
             Self::LoginExpired => "login-expired",
@@ -276,6 +292,7 @@ impl CloseReason {
             | Self::Protocol(_)
             | Self::Limit(_)
             | Self::Administrative
+            | Self::Revoked(_)
             | Self::PasswordChanged
             | Self::CertificateExpired
             | Self::LoginExpired

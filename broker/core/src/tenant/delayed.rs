@@ -231,12 +231,15 @@ impl DelayedMessages {
         None
     }
 
-    /// Takes the messages of a user who is removed. Those that are due already are denied.
-    pub(crate) fn of_user(&self, tenant: &Tenant, user: &str) -> Vec<DelayedMessage> {
+    /// Takes the messages of a tenant that are chosen. Those that are due already are decided by
+    /// the rights of then.
+    pub(crate) fn take_if(
+        &self,
+        tenant: &Tenant,
+        is_chosen: impl Fn(&DelayedMessage) -> bool,
+    ) -> Vec<DelayedMessage> {
         let mut queue = self.queue.lock();
-        let is_of = |message: &DelayedMessage| {
-            message.tenant.id == tenant.id && message.publisher.user().is_some_and(|it| *it.name == *user)
-        };
+        let is_of = |message: &DelayedMessage| message.tenant.id == tenant.id && is_chosen(message);
         let waiting = queue.waiting.extract_if(.., |_, message| is_of(message));
         let mut found: Vec<_> = waiting.map(|(_, message)| message).collect();
         queue.held.take_if(is_of, &mut found);
@@ -271,6 +274,10 @@ mod tests {
 
     fn user(name: &str, account: u64) -> DelayedPublisher {
         DelayedPublisher::Program(Some(Owner { name: name.into(), account }))
+    }
+
+    fn of_user(all: &DelayedMessages, tenant: &Tenant, user: &str) -> Vec<DelayedMessage> {
+        all.take_if(tenant, |message| message.publisher.user().is_some_and(|it| *it.name == *user))
     }
 
     struct Sample<'a> {
@@ -390,7 +397,7 @@ mod tests {
         sample.add(&eve, 1).unwrap();
         let held = all.next_due(now).unwrap();
         all.hold(held);
-        let removed = all.of_user(&tenant, "eve").len();
+        let removed = of_user(&all, &tenant, "eve").len();
         assert_eq!((removed, all.messages(), all.next()), (1, 0, None));
     }
 
@@ -428,7 +435,7 @@ mod tests {
         for publisher in [&eve, &bob, &eve] {
             sample.add(publisher, 9).unwrap();
         }
-        assert_eq!(all.of_user(&tenant, "eve").len(), 2);
-        assert_eq!((all.messages(), all.of_user(&tenant, "eve").len()), (1, 0));
+        assert_eq!(of_user(&all, &tenant, "eve").len(), 2);
+        assert_eq!((all.messages(), of_user(&all, &tenant, "eve").len()), (1, 0));
     }
 }

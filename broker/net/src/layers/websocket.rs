@@ -245,6 +245,7 @@ fn close_code(reason: &CloseReason) -> u16 {
         | CloseReason::KeepAliveTimeout
         | CloseReason::Limit(_)
         | CloseReason::Administrative
+        | CloseReason::Revoked(_)
         | CloseReason::PasswordChanged
         | CloseReason::CertificateExpired
         | CloseReason::LoginExpired

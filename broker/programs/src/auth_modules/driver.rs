@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_auth::{MemberAnswer, MemberReply};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{RunError, State};
 use lotmq_host::Trap;
-use lotmq_host::auth::{Answer, AuthInstance, Hooks, Unusable};
+use lotmq_host::auth::{Answer, AuthInstance, Hooks, Login, Unusable};
 use lotmq_process::limits::ROUND_SILENCE_MAX;
 use lotmq_process::this_turn;
 use lotmq_process::watchdog::{self, Watched, beat};
@@ -24,6 +25,7 @@ use tracing::info;
 use super::InstalledAuthModule;
 use super::answers::{login, replied};
 use super::asked::{LoginGuest, LoginGuests};
+use super::changes::change_arrived;
 use super::queue::{Availability, ClientEvent, GuestCall, LoginCall};
 use crate::HasPrograms as _;
 use crate::hosting::Hosting;
@@ -76,7 +78,7 @@ pub fn start(
             spawn_local(beat(pulse));
             for guest in &guests.guests {
                 let (hosting, tenant, guest) = (Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(guest));
-                spawn_local(fail_late_logins(Arc::clone(&guest)));
+                spawn_local(tend(Arc::clone(&tenant), Arc::clone(&guest)));
                 spawn_local(async move {
                     let drive = || drive(Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(&guest));
                     again_after_panics(drive, async || tokio::time::sleep(BROKEN_PAUSE_MAX).await).await;
@@ -92,13 +94,15 @@ pub fn start(
     Ok(Some(thread))
 }
 
-/// Fails logins that have waited for as long as they may, whatever the guest does.
-async fn fail_late_logins(guest: Arc<LoginGuest>) {
+/// Fails logins that have waited for as long as they may, and makes changes to sessions that have
+/// come, whatever the guest does.
+async fn tend(tenant: Arc<Tenant>, guest: Arc<LoginGuest>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let late = Instant::now().checked_sub(LOGIN_GUEST_ANSWER_MAX);
         let late = late.map(|before| guest.queue.lock().take_late(before)).unwrap_or_default();
         late.into_iter().for_each(|call| call.reply.fail(no_answer("authenticate", LOGIN_GUEST_ANSWER_MAX)));
+        change_arrived(&guest, &tenant);
     }
 }
 
@@ -188,7 +192,9 @@ impl GuestDriver<'_> {
     /// Opens an instance; an error is for people.
     async fn open(&self) -> Result<OpenGuest, String> {
         let InstalledAuthModule { definition, code } = &self.module;
-        let spec = code.spec((self.tenant, self.hosting), definition).map_err(|error| error.to_string())?;
+        let spec = code
+            .spec((self.tenant, self.hosting), definition, Some(self.guest))
+            .map_err(|error| error.to_string())?;
         let opening = async {
             let mut instance = code.guest.instance(spec).await?;
             let description = instance.describe().await?;
@@ -210,6 +216,7 @@ impl GuestDriver<'_> {
             if !self.is_current() {
                 return Ended::Changed;
             }
+            change_arrived(self.guest, self.tenant);
             let (next, lost) = {
                 let mut queue = self.guest.queue.lock();
                 (queue.next(), queue.take_lost_events())
@@ -255,7 +262,7 @@ impl GuestDriver<'_> {
         let answered: Result<Result<Answer, Unusable>, String> =
             called(open.instance.authenticate(&login), "authenticate", left).await;
         match answered {
-            Ok(Ok(answer)) => reply.send(replied(answer)),
+            Ok(Ok(answer)) => self.reply(reply, &login, answer),
             Ok(Err(unusable)) => {
                 let reason = format!("its answer cannot be used: {unusable}");
                 self.tell("AUTH_ANSWER", &reason);
@@ -267,6 +274,19 @@ impl GuestDriver<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Replies to a login. One that is allowed is known from then on, so that it can be revoked
+    /// before it has a session.
+    fn reply(&self, reply: MemberReply, login: &Login, answer: Answer) {
+        let replied = replied(answer);
+        if let MemberAnswer::Allow(claims) = &replied.answer {
+            let whom = (&*claims.user, &*login.client_id);
+            if !self.guest.queue.lock().admissions.add(login.connection, whom, Instant::now()) {
+                return reply.fail("too many logins that it has allowed have no session yet");
+            }
+        }
+        reply.send(replied);
     }
 
     /// Tells the instance of an event.

@@ -13,6 +13,7 @@ use lotmq_auth::{MemberReply, Source, WaitingLogin};
 use lotmq_host::auth::{Hooks, Subscription};
 use lotmq_shares::FairTurns;
 
+use super::changes::{Admissions, LoginChange};
 use crate::limits::{
     LOGIN_GUEST_EVENTS_MAX, LOGIN_GUEST_FILTER_BYTES_MAX, LOGIN_GUEST_LOGINS_MAX,
     LOGIN_GUEST_LOGINS_OF_SOURCE_MAX,
@@ -72,6 +73,10 @@ pub(super) struct GuestQueue {
     /// Connection of each Client that it has let in, by user and Client Identifier.
     connected: HashMap<(Arc<str>, Arc<str>), u64>,
     pub(super) availability: Availability,
+    /// Logins that it has allowed and that have no session yet.
+    pub(super) admissions: Admissions,
+    /// Changes to connections that came before their sessions.
+    pub(super) due_changes: Vec<(u64, LoginChange)>,
 }
 
 impl Default for GuestQueue {
@@ -85,6 +90,8 @@ impl Default for GuestQueue {
             hooks: Hooks::empty(),
             connected: HashMap::new(),
             availability: Availability::Ready,
+            admissions: Admissions::default(),
+            due_changes: Vec::new(),
         }
     }
 }
@@ -148,6 +155,8 @@ impl GuestQueue {
 
     /// A Client was let in. A former connection of its session is over before.
     pub(super) fn connected(&mut self, who: AdmittedClient<'_>, session_present: bool) {
+        let change = self.admissions.arrived(who.connection);
+        self.due_changes.extend(change.map(|change| (who.connection, change)));
         let key = (Arc::clone(who.user), Arc::clone(who.client_id));
         if let Some(former) = self.connected.insert(key, who.connection) {
             self.over(former, "session-taken-over");

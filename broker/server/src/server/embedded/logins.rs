@@ -343,7 +343,7 @@ impl EmbeddedBroker {
         let guests = &self.tenant.programs().guests;
         let definition = guests.registry.read().get(DefinitionKind::Module, &name).cloned();
         let definition = definition.expect("it was deployed, and nobody removes it");
-        let spec = match code.spec((&self.tenant, &self.broker.hosting), &definition) {
+        let spec = match code.spec((&self.tenant, &self.broker.hosting), &definition, None) {
             Ok(spec) => spec,
             Err(reason) => return Ok(Err(reason.to_string())),
         };
