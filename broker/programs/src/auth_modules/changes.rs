@@ -56,7 +56,7 @@ impl Admissions {
     pub(super) fn add(&mut self, connection: u64, (user, client_id): (&str, &str), since: Instant) -> bool {
         if self.pending.len() >= self.swept_from.max(ADMISSIONS_SWEPT_FROM) {
             self.pending.retain(|_, admission| since.duration_since(admission.since) < ADMISSION_MAX);
-            self.swept_from = 2 * self.pending.len();
+            self.swept_from = (2 * self.pending.len()).min(LOGIN_GUEST_ADMISSIONS_MAX);
         }
         if self.pending.len() >= LOGIN_GUEST_ADMISSIONS_MAX {
             return false;
