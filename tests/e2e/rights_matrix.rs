@@ -3,7 +3,7 @@
 //!
 //! A combination is run or stands in [`LEFT_OUT`](cases::LEFT_OUT) with its reason. The test of a
 //! source fails if a combination is neither. Users have the right to everything below `x/` through
-//! their group, or through the grants of their token.
+//! their group, or through the grants of their token or their guest.
 
 mod cases;
 mod scene;
@@ -50,6 +50,11 @@ fn users_of_certificates_have_the_rights_of_rules_in_each_state() {
 #[test]
 fn users_of_tokens_have_the_rights_of_grants_in_each_state() {
     run(SourceKind::Token);
+}
+
+#[test]
+fn users_of_guests_have_the_rights_of_grants_in_each_state() {
+    run(SourceKind::Guest);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Scene {
         broker.command_ok(
             "-addAction DEFINE ACTION Echo\nON TOPIC \"x/+/fire\" DO\n    PUBLISH TOPIC \"effect\" WITH PAYLOAD\n",
         );
-        if kind != SourceKind::Token {
+        if kind.has_accounts() {
             for account in ACCOUNTS {
                 broker.command_ok(&format!("-addUser {account} pw"));
             }
@@ -125,9 +125,14 @@ impl Scene {
     /// Takes the right of all who lose it.
     pub(super) fn revoke(&mut self, subjects: &mut [Subject]) {
         self.source.is_revoked = true;
-        if self.source.kind != SourceKind::Token {
+        if self.source.kind.has_accounts() {
             self.broker.command_ok("-removeUserFromGroup revoked in");
             return;
+        }
+        if self.source.kind == SourceKind::Guest {
+            let revoked = subjects.iter().map(|subject| subject.case);
+            let revoked: Vec<_> = revoked.filter(|case| case.verdict == Verdict::Revoked).collect();
+            return self.source.replace(&self.broker, &revoked);
         }
         for subject in subjects.iter_mut().filter(|subject| subject.case.verdict == Verdict::Revoked) {
             let Subject { case, client, held } = subject;
@@ -153,6 +158,7 @@ impl Scene {
     pub(super) fn restart(&mut self) {
         self.broker.kill();
         self.broker.start_again();
+        self.source.started(&self.broker);
         (self.root, self.observer) = watchers(&self.broker);
     }
 

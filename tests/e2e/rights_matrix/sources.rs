@@ -1,13 +1,17 @@
 //! Sources of users, and how a user of each logs in.
 
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use lotmq_client::{
     Client, ClientError, ConnectOptions, Endpoint, PropertyId, PropertyValue, ReasonCode, TlsContext,
     TlsOptions,
 };
 use lotmq_codec::ServerPacket;
-use lotmq_test_support::{Authority, Broker, BrokerOptions, TokenSigner, WAIT_MAX};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, TokenSigner, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
 use super::cases::{Case, Verdict};
@@ -15,6 +19,9 @@ use crate::jwt_authentication::send_auth;
 use crate::options;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
+
+/// The guest whose passwords are rights.
+const GUEST: &[u8] = include_bytes!("../../guests/auth-grants/prebuilt/auth-grants.wasm");
 
 /// Source of the users of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +32,17 @@ pub(super) enum SourceKind {
     Certificate,
     /// Tokens with grants.
     Token,
+    /// Users of a login guest, with grants that it replaces.
+    Guest,
 }
 
 impl SourceKind {
-    pub(super) const ALL: [Self; 3] = [Self::Account, Self::Certificate, Self::Token];
+    pub(super) const ALL: [Self; 4] = [Self::Account, Self::Certificate, Self::Token, Self::Guest];
+
+    /// Whether the users are accounts, whose rights come from rules.
+    pub(super) fn has_accounts(self) -> bool {
+        matches!(self, Self::Account | Self::Certificate)
+    }
 }
 
 /// Names of the accounts, one for each verdict.
@@ -53,6 +67,9 @@ pub(super) struct Source {
     /// Files of keys.
     _folder: tempfile::TempDir,
     _authority: Authority,
+    /// Listener at which the guest fetches its orders.
+    orders: TcpListener,
+    guest: Option<TcpStream>,
 }
 
 impl Source {
@@ -68,6 +85,9 @@ impl Source {
             SourceKind::Token => options
                 .variable("LOTMQ_AUTH_MODULES", "jwt,builtin")
                 .variable("LOTMQ_AUTH_JWT_SECRET_FILE", secret.to_str().unwrap()),
+            SourceKind::Guest => options
+                .variable("LOTMQ_AUTH_MODULES", "grants,builtin")
+                .variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true"),
         };
         let shown = |name: &&str| {
             let signed = authority.client(name);
@@ -75,7 +95,54 @@ impl Source {
             TlsContext::new(&TlsOptions { certificate, key, ..authority.trusted() }).unwrap()
         };
         let shown = ACCOUNTS.iter().map(shown).collect();
-        (Self { kind, is_revoked: false, shown, _folder: folder, _authority: authority }, options.start())
+        let orders = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut source = Self {
+            kind,
+            is_revoked: false,
+            shown,
+            _folder: folder,
+            _authority: authority,
+            orders,
+            guest: None,
+        };
+        let broker = options.start();
+        if kind == SourceKind::Guest {
+            source.install_guest(&broker);
+            source.started(&broker);
+        }
+        (source, broker)
+    }
+
+    fn install_guest(&self, broker: &Broker) {
+        let port = self.orders.local_addr().unwrap().port();
+        let config = json!({"endpoints": {"orders": {"HOST": "127.0.0.1", "PORT": port}}});
+        let guest = BASE64_STANDARD.encode(GUEST);
+        broker.command_ok(&format!(
+            "-addModule grants -world auth -net 127.0.0.1:{port} -config {config} wasm64:{guest}"
+        ));
+    }
+
+    /// Waits until the source is there, when the broker has started.
+    pub(super) fn started(&mut self, broker: &Broker) {
+        if self.kind != SourceKind::Guest {
+            return;
+        }
+        self.guest = Some(self.orders.accept().unwrap().0);
+        let options = ConnectOptions::new("probe").user("probe", "{}");
+        eventually("the guest is open", || Client::connect(broker.address(), &options).ok());
+    }
+
+    /// Has the guest replace the principals of these users, and waits until it has.
+    pub(super) fn replace(&mut self, broker: &Broker, cases: &[Case]) {
+        let guest = self.guest.as_ref().expect("the guest is open");
+        for case in cases {
+            let order = format!("{} {}\n", case.id(), self.rights(case));
+            (&*guest).write_all(order.as_bytes()).unwrap();
+        }
+        let Some(last) = cases.last() else { return };
+        let done = format!("{}: 1 sessions", last.id());
+        let lines = || broker.command_ok("-listLogLines module grants 5").0.to_string();
+        eventually("the guest has obeyed", || lines().contains(&done).then_some(()));
     }
 
     /// Logs the user of a case in.
@@ -101,22 +168,43 @@ impl Source {
                     );
                 Client::connect(broker.address(), &options)
             }
+            SourceKind::Guest => {
+                let options = options.user(case.id(), self.rights(case).to_string());
+                Client::connect(broker.address(), &options)
+            }
             SourceKind::Token => Client::connect(broker.address(), &options.user("jwt", self.token(case))),
         }
     }
 
     /// Token of the user of a case, which is named after the case.
     fn token(&self, case: &Case) -> String {
-        let is_allowed = if self.is_revoked { case.ends_allowed() } else { case.begins_allowed() };
-        let grant = |permission: &str, topic: &str| json!({"permission": permission, "action": "all", "topic": topic});
-        let acl = match is_allowed {
-            true => vec![grant("allow", "#"), grant("allow", "$SYS/Coreflux/Rules/#")],
-            false => vec![grant("deny", "x/#"), grant("allow", "#")],
-        };
-        let groups: Value = if is_allowed { json!(["in"]) } else { json!([]) };
+        let grant = |(permission, topic): &(&str, &str)| json!({"permission": permission, "action": "all", "topic": topic});
+        let acl: Vec<Value> = self.grants(case).iter().map(grant).collect();
+        let groups = self.groups(case);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let claims = json!({"sub": case.id(), "exp": now + 3_600, "groups": groups, "acl": acl});
         TokenSigner::hmac(SECRET).sign(&json!({"alg": "HS256"}), &claims)
+    }
+
+    /// Password for the guest: the rights of the user of a case.
+    fn rights(&self, case: &Case) -> Value {
+        json!({"groups": self.groups(case), "grants": self.grants(case)})
+    }
+
+    fn is_allowed(&self, case: &Case) -> bool {
+        if self.is_revoked { case.ends_allowed() } else { case.begins_allowed() }
+    }
+
+    /// Effects and filters of the grants.
+    fn grants(&self, case: &Case) -> &'static [(&'static str, &'static str)] {
+        match self.is_allowed(case) {
+            true => &[("allow", "#"), ("allow", "$SYS/Coreflux/Rules/#")],
+            false => &[("deny", "x/#"), ("allow", "#")],
+        }
+    }
+
+    fn groups(&self, case: &Case) -> Value {
+        if self.is_allowed(case) { json!(["in"]) } else { json!([]) }
     }
 
     /// Authenticates a live Client of 5.0 again, by a token with the rights of now.

@@ -187,7 +187,7 @@ impl Scene {
 
     /// Checks the commands of all cases: commands are carried out after they are acknowledged.
     pub(super) fn check_commands(&self) {
-        let has_accounts = self.source.kind != SourceKind::Token;
+        let has_accounts = self.source.kind.has_accounts();
         let of_commands = Case::all().filter(|case| case.operation == Operation::Command);
         let (done, refused): (Vec<Case>, Vec<Case>) =
             // An external user gives no commands.
