@@ -1,6 +1,7 @@
 //! Login guests: modules of world `auth` that the login chain asks.
 
 mod revocation;
+mod steps;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -15,14 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use member::{
-    AlternativeKind, ClientCertificate, ConnectPacket, LoginMember, MemberAnswer, MemberDenial, MemberLogin,
-    MemberReplied, MemberReply, WaitingLogin, WaitingMember,
+    LoginMember, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply, MethodStep,
+    WaitingLogin, WaitingMember,
 };
 pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
-use crate::exchange::Method;
-use crate::login::{LoginStep, MemberFigures};
+use crate::login::{LoginStep, MemberFigures, Method};
 
 /// Name of the member that is the local user store.
 pub const BUILT_IN_MEMBER: &str = "builtin";
@@ -51,11 +50,13 @@ impl ChainMember {
         matches!(self.member, MemberKind::UserStore)
     }
 
-    /// Whether it takes the tokens of this authentication method. The user store takes none.
-    fn takes(&self, method: Method) -> bool {
-        match &self.member {
-            MemberKind::Prompt(member) => member.method() == Some(method),
-            MemberKind::UserStore | MemberKind::Waiting(_) => false,
+    /// Whether it takes the messages of this authentication method. The user store has exchanges of
+    /// its own.
+    fn takes(&self, method: &Method) -> bool {
+        match (&self.member, method) {
+            (MemberKind::Prompt(member), _) => member.method().as_ref() == Some(method),
+            (MemberKind::Waiting(member), Method::OfMember(name)) => member.takes(name),
+            (MemberKind::UserStore | MemberKind::Waiting(_), _) => false,
         }
     }
 }
@@ -153,9 +154,9 @@ impl LoginChain {
         self.members.iter().any(|member| matches!(member.member, MemberKind::Waiting(_)))
     }
 
-    /// Whether a member takes the tokens of this authentication method.
-    pub fn takes_bearer(&self, method: Method) -> bool {
-        method.is_bearer() && self.members.iter().any(|member| member.takes(method))
+    /// Whether a member takes the messages of this authentication method.
+    pub fn takes(&self, method: &Method) -> bool {
+        self.members.iter().any(|member| member.takes(method))
     }
 
     /// Whether the local user store alone is asked.

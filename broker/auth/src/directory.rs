@@ -17,9 +17,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::account::{Account, AccountRoom, UserError};
 use crate::attempts::{AttemptKey, Attempts};
-use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
+use crate::exchange::{Exchange, ExchangeState, ExchangeStep};
 use crate::limits::{ACCOUNT_DETAILS_BYTES_MAX, ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
-use crate::login::{Identity, LoginRefusal, LoginRequest};
+use crate::login::{Identity, LoginRefusal, LoginRequest, Method};
 use crate::password::{Credential, PasswordCost, PasswordError};
 use crate::places::KnownPlaces;
 use crate::principal::Principal;
@@ -363,7 +363,7 @@ impl Directory {
         let method = Method::by_name(method)?;
         let is_on = match method {
             Method::ScramSha256 => self.scram.is_some(),
-            Method::Jwt => false,
+            Method::Jwt | Method::OfMember(_) => false,
         };
         is_on.then_some(Exchange { method, state: ExchangeState::New, claimed: None })
     }

@@ -7,40 +7,8 @@
 
 use crate::Identity;
 use crate::attempts::AttemptKey;
+use crate::login::Method;
 use crate::scram::Challenge;
-
-/// A way to authenticate by an exchange, as CONNECT names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// `SCRAM-SHA-256`, RFC 7677.
-    ScramSha256,
-    /// `JWT`: the one message of the Client is a JSON Web Token, RFC 7519.
-    Jwt,
-}
-
-impl Method {
-    /// Its name in Authentication Method, as IANA registers mechanisms.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::ScramSha256 => "SCRAM-SHA-256",
-            Method::Jwt => "JWT",
-        }
-    }
-
-    /// The method of this name; upper and lower case are different.
-    pub fn by_name(name: &str) -> Option<Method> {
-        [Method::ScramSha256, Method::Jwt].into_iter().find(|method| method.name() == name)
-    }
-
-    /// Whether the Client proves everything in its first message, a bearer token. A member of the
-    /// login chain decides about it, and there is no [`Exchange`].
-    pub fn is_bearer(self) -> bool {
-        match self {
-            Method::ScramSha256 => false,
-            Method::Jwt => true,
-        }
-    }
-}
 
 /// One exchange.
 pub struct Exchange {
@@ -69,7 +37,7 @@ pub(crate) enum ExchangeState {
 impl Exchange {
     /// Its method.
     pub fn method(&self) -> Method {
-        self.method
+        self.method.clone()
     }
 
     /// The user that the Client says it is, true or not; `None` until it has said so. For the log.

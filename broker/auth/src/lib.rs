@@ -74,17 +74,18 @@ mod verdicts;
 
 pub use account::{Account, AccountRoom, Flag, Flags, UserError};
 pub use chain::{
-    AlternativeKind, BUILT_IN_MEMBER, Certificate, ChainLogin, ClientCertificate, ConnectPacket, LoginChain,
-    LoginMember, LoginMembers, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply,
-    UnknownMember, WaitingLogin, WaitingMember,
+    BUILT_IN_MEMBER, Certificate, ChainLogin, LoginChain, LoginMember, LoginMembers, MemberAnswer,
+    MemberDenial, MemberLogin, MemberReplied, MemberReply, MethodStep, UnknownMember, WaitingLogin,
+    WaitingMember,
 };
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, DirectoryOptions, TooManyBans};
-pub use exchange::{Exchange, ExchangeStep, Method};
+pub use exchange::{Exchange, ExchangeStep};
 pub use login::{
-    AnonymousLogin, AnsweredLogin, ConnackTexts, Identity, LoginOrigin, LoginRefusal, LoginRequest,
-    LoginStep, LoginWait, MemberCounts, MemberFigures, PausedLogin, PendingLogin, StepWithTexts,
-    VerifiedLogin,
+    ANSWER_BOUNDS, AlternativeKind, AnonymousLogin, AnswerTimes, AnsweredLogin, AnsweredStep,
+    ClientCertificate, ConnackTexts, ConnectPacket, Identity, LoginOrigin, LoginRefusal, LoginRequest,
+    LoginStep, LoginWait, MemberChallenge, MemberCounts, MemberExchange, MemberFigures, Method, PausedLogin,
+    PendingLogin, VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

@@ -1,13 +1,19 @@
 //! Values of the login decision: the contents of a CONNECT, and the possible results. The decision
 //! itself is in `directory`.
 
+mod challenge;
 mod figures;
+mod method;
+mod packet;
 
 use std::sync::Arc;
 
+pub use challenge::{MemberChallenge, MemberExchange};
 pub(crate) use figures::MemberResult;
-pub use figures::{MemberCounts, MemberFigures};
+pub use figures::{ANSWER_BOUNDS, AnswerTimes, MemberCounts, MemberFigures};
 use lotmq_shares::OwnerKey;
+pub use method::Method;
+pub use packet::{AlternativeKind, ClientCertificate, ConnectPacket};
 use zeroize::Zeroizing;
 
 use crate::account::Account;
@@ -237,6 +243,8 @@ pub struct ConnackTexts {
     pub reason: Option<Box<str>>,
     /// User Properties, in order.
     pub user_properties: Vec<(Box<str>, Box<str>)>,
+    /// Authentication Data, after an authentication by a method of the member.
+    pub data: Option<Vec<u8>>,
 }
 
 /// A login that waits for the answer of a member of its chain.
@@ -253,11 +261,18 @@ pub struct AnsweredLogin {
     /// Origin of the login, which orders logins that wait.
     pub origin: LoginOrigin,
     /// Goes on with the chain at a time.
-    pub(crate) go_on: Box<dyn FnOnce(u64) -> StepWithTexts + Send>,
+    pub(crate) go_on: Box<dyn FnOnce(u64) -> AnsweredStep + Send>,
 }
 
-/// Next step of a login, and the texts of the member that has decided.
-pub type StepWithTexts = (LoginStep, Option<Box<ConnackTexts>>);
+/// Next step of a login whose member has answered.
+#[allow(clippy::large_enum_variant, reason = "it is moved twice, and a box would be an allocation")]
+#[derive(Debug)]
+pub enum AnsweredStep {
+    /// Step of the chain, and the texts of the member that has decided.
+    Decided(LoginStep, Option<Box<ConnackTexts>>),
+    /// The member has one more message for the Client.
+    Challenge(MemberChallenge),
+}
 
 impl PausedLogin {
     /// Asks the member. `resume` gets the login back with the answer, on any thread.
@@ -273,9 +288,8 @@ impl std::fmt::Debug for PausedLogin {
 }
 
 impl AnsweredLogin {
-    /// Goes on with the chain, at this time in milliseconds of a clock that never goes back. Also
-    /// the texts of the deciding member for CONNACK.
-    pub fn go_on(self, now_ms: u64) -> StepWithTexts {
+    /// Goes on with the chain, at this time in milliseconds of a clock that never goes back.
+    pub fn go_on(self, now_ms: u64) -> AnsweredStep {
         (self.go_on)(now_ms)
     }
 }

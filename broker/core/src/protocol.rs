@@ -12,6 +12,7 @@ mod bounds;
 pub mod connect;
 mod discouraged;
 mod login;
+mod member_steps;
 pub mod phase;
 pub mod publish;
 pub(crate) mod reauthenticate;

@@ -4,6 +4,7 @@
 //! Login chains ask them (`asked`), each in a task on a thread of its own (`driver`). In a case of
 //! a test, the module has let in the Clients of the case, which the recorder knows.
 
+mod admissions;
 mod answers;
 pub mod asked;
 mod changes;
@@ -11,10 +12,9 @@ pub mod driver;
 mod queue;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lotmq_codec::ReasonCode;
-use lotmq_core::reason::close::Revocation;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::auth::{AuthGuest, AuthServices, AuthSpec, Principal, Selector};
@@ -23,15 +23,13 @@ use lotmq_host::{BorrowedMessage, Grants, GuestLimits, RunContext};
 
 use parking_lot::RwLock;
 
-use self::answers::claims;
 use self::asked::LoginGuest;
-use self::changes::{LoginChange, change};
 use super::effects::{GuestMessage, Sender};
 use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::recorder::LoginEvent;
 use super::route_drivers::login_endpoints::{NoLoginEndpoints, login_endpoints};
-use super::services::TenantServices;
+use super::services::{AdmittedClients, TenantServices};
 use crate::HasPrograms as _;
 use lotmq_process::this_turn;
 
@@ -110,26 +108,19 @@ impl AuthServices for TenantServices {
         reason_code: ReasonCode,
         reason: Option<&str>,
     ) -> u32 {
-        if let Some((tenant, guest)) = self.login_guest() {
-            let revocation = Revocation { reason_code, reason: reason.map(Box::from) };
-            return change(&guest, &tenant, whom, &LoginChange::Revoke(revocation));
+        if let Some((tenant, clients)) = self.admitted_clients() {
+            return clients.revoke(&tenant, whom, reason_code, reason);
         }
         let (whom, reason) = (whom.clone(), reason.map(str::to_owned));
         self.intervene(run, LoginEvent::Revoked { whom, reason_code: reason_code as u8, reason })
     }
 
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32 {
-        if let Some((tenant, guest)) = self.login_guest() {
-            let vouched = claims(principal.clone()).and_then(|claims| {
-                tenant.users.vouched(guest.module(), claims).map_err(|refusal| refusal.to_string())
+        if let Some((tenant, clients)) = self.admitted_clients() {
+            return clients.update(&tenant, whom, principal).unwrap_or_else(|reason| {
+                self.record_error(run, "AUTH_ANSWER", &format!("its `update` cannot be used: {reason}"));
+                0
             });
-            return match vouched {
-                Ok((principal, _)) => change(&guest, &tenant, whom, &LoginChange::Replace(principal)),
-                Err(reason) => {
-                    self.record_error(run, "AUTH_ANSWER", &format!("its `update` cannot be used: {reason}"));
-                    0
-                }
-            };
         }
         self.intervene(run, LoginEvent::Updated { whom: whom.clone(), principal: principal.clone() })
     }
@@ -155,12 +146,13 @@ impl AuthServices for TenantServices {
 impl TenantServices {
     /// Names the member of the login chain that the code serves.
     fn of_login_guest(self, guest: Option<&Arc<LoginGuest>>) -> Self {
-        Self { login_guest: guest.map(Arc::downgrade), ..self }
+        let clients = guest.map(|guest| Arc::downgrade(guest) as Weak<dyn AdmittedClients>);
+        Self { admitted_clients: clients, ..self }
     }
 
-    /// The member of the login chain that the code serves, with the tenant of its Clients.
-    fn login_guest(&self) -> Option<(Arc<Tenant>, Arc<LoginGuest>)> {
-        Some((self.tenant()?, self.login_guest.as_ref()?.upgrade()?))
+    /// Clients that the code has let in as a member of the login chain, with their tenant.
+    fn admitted_clients(&self) -> Option<(Arc<Tenant>, Arc<dyn AdmittedClients>)> {
+        Some((self.tenant()?, self.admitted_clients.as_ref()?.upgrade()?))
     }
 
     fn intervene(&self, run: &RunContext, event: LoginEvent) -> u32 {

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_changes::Log;
+use lotmq_codec::ReasonCode;
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
+use lotmq_host::auth::{Principal, Selector};
 use lotmq_host::limits::LISTED_TOPICS_MAX;
 use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
@@ -21,7 +23,6 @@ use lotmq_router::{delayed_target, filter_matches};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::auth_modules::asked::LoginGuest;
 use super::granting;
 use super::guest_id::definition_id;
 use super::recorder::RunEvent;
@@ -52,8 +53,20 @@ pub(crate) struct TenantServices {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// Local time of the code.
     pub(crate) zone: TimeZone,
-    /// Member of the login chain that the code serves; `None` for all other code.
-    pub(crate) login_guest: Option<Weak<LoginGuest>>,
+    /// Clients that the code has let in; `None` for code that no login chain asks.
+    pub(crate) admitted_clients: Option<Weak<dyn AdmittedClients>>,
+}
+
+/// Clients that a member of the login chain has let in, as its code changes them.
+pub(crate) trait AdmittedClients: Send + Sync {
+    /// Ends their sessions; the number of sessions.
+    fn revoke(&self, tenant: &Tenant, whom: &Selector, reason_code: ReasonCode, reason: Option<&str>) -> u32;
+
+    /// Replaces their principal; the number of sessions.
+    ///
+    /// # Errors
+    /// Why the principal cannot be used, for people.
+    fn update(&self, tenant: &Tenant, whom: &Selector, principal: &Principal) -> Result<u32, String>;
 }
 
 /// Missing grants that were told, each once.
@@ -121,7 +134,7 @@ impl TenantServices {
             bounds: hosting.message_bounds(),
             ambient: Arc::clone(&hosting.ambient),
             zone: hosting.zone.clone(),
-            login_guest: None,
+            admitted_clients: None,
         }
     }
 

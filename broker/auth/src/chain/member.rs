@@ -7,11 +7,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::exchange::Method;
-use crate::login::{ConnackTexts, LoginRefusal};
+use crate::login::{ConnackTexts, ConnectPacket, LoginRefusal, Method};
 use crate::peer::{Peer, Source};
 use crate::principal::Claims;
 
@@ -75,6 +73,8 @@ pub enum MemberAnswer {
     Deny(MemberDenial),
     /// The login is not for this member: the next one decides.
     Continue,
+    /// One more message for the Client, in an authentication by the member's own method.
+    Challenge(Vec<u8>),
     /// The member could not decide, for this reason. The Client is refused, and the failure is
     /// counted.
     Fail(String),
@@ -97,8 +97,17 @@ pub trait WaitingMember: Send + Sync {
     /// changes.
     fn name(&self) -> &str;
 
-    /// Asks about a login. Returns at once. `reply` may be used on any thread.
+    /// Whether it knows the authentication method of this name (MQTT 5.0 §4.12).
+    fn takes(&self, _method: &str) -> bool {
+        false
+    }
+
+    /// Asks about a login, or about a step of an authentication by a method that it knows. Returns
+    /// at once. `reply` may be used on any thread.
     fn ask(&self, login: WaitingLogin, reply: MemberReply);
+
+    /// An authentication that it has answered with a challenge is over before its end.
+    fn forget(&self, _connection: u64) {}
 }
 
 /// A login as a [`WaitingMember`] gets it.
@@ -114,61 +123,23 @@ pub struct WaitingLogin {
     pub source: Source,
     /// CONNECT and facts of its connection.
     pub packet: Arc<ConnectPacket>,
+    /// Step of an authentication by a method of the member; `None` for a password.
+    pub step: Option<Box<MethodStep>>,
 }
 
-/// CONNECT with facts of its connection.
-pub struct ConnectPacket {
-    /// Number of the connection. No two open connections have the same.
-    pub connection: u64,
-    /// Remote address as text: `ip:port`, or `unix`.
-    pub endpoint: String,
-    /// Server name that the Client asked for in TLS (RFC 6066).
-    pub server_name: Option<String>,
-    /// Certificate of the Client, on listeners that ask for one.
-    pub certificate: Option<ClientCertificate>,
-    /// Body of the packet, with the password.
-    pub body: Zeroizing<Vec<u8>>,
+/// Message of a Client in an authentication by a method of a member.
+#[derive(Clone)]
+pub struct MethodStep {
+    /// Name of the method.
+    pub method: Arc<str>,
+    /// Authentication Data; empty if the packet has none.
+    pub data: Zeroizing<Vec<u8>>,
 }
 
-impl std::fmt::Debug for ConnectPacket {
+impl std::fmt::Debug for MethodStep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectPacket").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("MethodStep").field("method", &self.method).finish_non_exhaustive()
     }
-}
-
-/// Certificate of a Client, which the authorities of its listener have accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// Subject as in RFC 4514; empty where an attribute has no name there.
-    pub subject: String,
-    /// Issuer as in RFC 4514; empty where an attribute has no name there.
-    pub issuer: String,
-    /// Subject Alternative Names of the kinds that users can come from.
-    pub alternative_names: Vec<(AlternativeKind, String)>,
-    /// Serial number, big-endian.
-    pub serial: Vec<u8>,
-    /// End of its validity in milliseconds since 1970.
-    pub ends_ms: u64,
-    /// The certificate in DER.
-    pub der: Vec<u8>,
-}
-
-impl ClientCertificate {
-    /// SHA-256 of the DER form.
-    pub fn fingerprint(&self) -> [u8; 32] {
-        Sha256::digest(&self.der).into()
-    }
-}
-
-/// Kind of a Subject Alternative Name (RFC 5280 §4.2.1.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlternativeKind {
-    /// DNS name.
-    Dns,
-    /// E-mail address.
-    Email,
-    /// URI.
-    Uri,
 }
 
 /// Answer of a [`WaitingMember`], with its texts for CONNACK.

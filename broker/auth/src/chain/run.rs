@@ -4,17 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::member::{
-    ConnectPacket, LoginMember, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply,
+    LoginMember, MemberAnswer, MemberDenial, MemberLogin, MemberReplied, MemberReply, MethodStep,
     WaitingLogin,
 };
 use super::{BUILT_IN_MEMBER, ChainMember, LoginChain, MemberKind};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
-use crate::exchange::Method;
 use crate::login::{
-    AnonymousLogin, AnsweredLogin, DecideLogin, Identity, LoginRefusal, LoginRequest, LoginStep,
-    MemberFigures, MemberResult, PausedLogin, PendingLogin, Resume, StepWithTexts,
+    AnonymousLogin, AnsweredLogin, AnsweredStep, ConnectPacket, DecideLogin, Identity, LoginRefusal,
+    LoginRequest, LoginStep, MemberChallenge, MemberExchange, MemberFigures, MemberResult, Method,
+    PausedLogin, PendingLogin, Resume,
 };
 use crate::peer::Peer;
 use crate::principal::{ClaimRefusal, Claims};
@@ -29,13 +29,15 @@ pub enum Certificate<'a> {
 }
 
 /// A login for a chain: the facts of the CONNECT, and of the place where it came in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ChainLogin<'a> {
     /// Facts of the CONNECT.
     pub request: LoginRequest<'a>,
-    /// Authentication method of a bearer token, which is the password of `request`. Members that do
-    /// not take the method are not asked. `None` for a password.
+    /// Authentication method, whose data are the password of `request`. Members that do not take
+    /// the method are not asked. `None` for a password.
     pub method: Option<Method>,
+    /// Authentication that the data go on with; `None` for the first ones.
+    pub exchange: Option<MemberExchange>,
     /// Certificate of the Client; `None` if it decides nothing.
     pub certificate: Option<Certificate<'a>>,
     /// Name of the tenant.
@@ -60,8 +62,10 @@ impl ChainLogin<'_> {
 struct PendingChain {
     users: Arc<Directory>,
     chain: Arc<LoginChain>,
-    /// Authentication method of a bearer token.
+    /// Authentication method, whose data are in place of a password.
     method: Option<Method>,
+    /// Authentication that the data go on with.
+    exchange: Option<MemberExchange>,
     user_name: Option<Box<str>>,
     has_password: bool,
     client_id: Arc<str>,
@@ -113,7 +117,7 @@ struct PassedOn(Option<LoginRefusal>);
 /// First step of a login that a chain decides: it waits for a login thread, unless failed logins of
 /// the user from there have to wait.
 pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: ChainLogin<'_>) -> LoginStep {
-    let ChainLogin { request, method, certificate, tenant, listener, wall_ms, packet, .. } = login;
+    let ChainLogin { request, method, exchange, certificate, tenant, listener, wall_ms, packet, .. } = login;
     let user_name = request.user_name.filter(|name| !name.is_empty());
     // A token may come without a user name. Devices behind one address do not share their
     // failures then.
@@ -130,6 +134,7 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
         users: Arc::clone(users),
         chain: Arc::clone(chain),
         method,
+        exchange,
         user_name: user_name.map(Into::into),
         has_password: request.password.is_some(),
         client_id: Arc::clone(&request.client_id),
@@ -153,7 +158,7 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
 
 impl DecideLogin for PendingChain {
     fn decide(self: Box<Self>, pending: PendingLogin, now_ms: u64) -> LoginStep {
-        run(Position { chain: self, pending, number: 0, last: None }, now_ms)
+        run(Position { chain: self, pending, number: 0, last: None, asked_ms: now_ms }, now_ms)
     }
 }
 
@@ -164,6 +169,8 @@ struct Position {
     number: usize,
     /// The user store's reason to leave the login to others.
     last: Option<LoginRefusal>,
+    /// When the member was asked, if it answers later.
+    asked_ms: u64,
 }
 
 impl Position {
@@ -176,6 +183,7 @@ impl Position {
             user_name: self.chain.user_name.clone(),
             source: self.pending.origin().source,
             packet: Arc::clone(packet),
+            step: self.step(),
         });
         let number = self.number;
         let reply = MemberReply::new(move |replied| {
@@ -190,15 +198,37 @@ impl Position {
         }
     }
 
+    /// The data as a step of an authentication by a method of a member.
+    fn step(&self) -> Option<Box<MethodStep>> {
+        let Some(Method::OfMember(method)) = &self.chain.method else { return None };
+        Some(Box::new(MethodStep { method: Arc::clone(method), data: self.pending.password.clone() }))
+    }
+
     /// Goes on with the answer of the member at this position.
-    fn go_on(self, replied: MemberReplied, now_ms: u64) -> StepWithTexts {
-        let Position { chain, pending, number, last } = self;
+    fn go_on(self, replied: MemberReplied, now_ms: u64) -> AnsweredStep {
+        let Position { mut chain, pending, number, last, asked_ms } = self;
         let member = &chain.chain.members[number];
-        match chain.judged(member, replied.answer) {
-            Ok(step) => (chain.ended(&pending, member, step, now_ms), replied.connack),
+        member.figures.note_answer(now_ms.saturating_sub(asked_ms));
+        let exchange = chain.exchange.take();
+        let answer = match replied.answer {
+            MemberAnswer::Challenge(data) => match exchange.or_else(|| chain.new_exchange(member)) {
+                Some(exchange) => return AnsweredStep::Challenge(MemberChallenge { exchange, data }),
+                None => MemberAnswer::Fail("its challenge belongs to no authentication".to_owned()),
+            },
+            answer @ (MemberAnswer::Allow(_)
+            | MemberAnswer::Deny(_)
+            | MemberAnswer::Continue
+            | MemberAnswer::Fail(_)) => {
+                exchange.into_iter().for_each(MemberExchange::finish);
+                answer
+            }
+        };
+        match chain.judged(member, answer) {
+            Ok(step) => AnsweredStep::Decided(chain.ended(&pending, member, step, now_ms), replied.connack),
             Err(PassedOn(_)) => {
                 member.figures.count(MemberResult::Continued);
-                (run(Position { number: number + 1, chain, pending, last }, now_ms), None)
+                let next = Position { number: number + 1, chain, pending, last, asked_ms };
+                AnsweredStep::Decided(run(next, now_ms), None)
             }
         }
     }
@@ -207,8 +237,13 @@ impl Position {
 /// Asks members until one decides, or until one has to be waited for.
 fn run(mut position: Position, now_ms: u64) -> LoginStep {
     let members = Arc::clone(&position.chain.chain);
+    // An authentication goes on with the member that has begun it.
+    if let Some(exchange) = &position.chain.exchange {
+        let is_its = |member: &ChainMember| *member.name == *exchange.member();
+        position.number = members.members.iter().position(is_its).unwrap_or(members.members.len());
+    }
     for (number, member) in members.members.iter().enumerate().skip(position.number) {
-        if position.chain.method.is_some_and(|method| !member.takes(method)) {
+        if position.chain.method.as_ref().is_some_and(|method| !member.takes(method)) {
             continue;
         }
         position.number = number;
@@ -219,6 +254,7 @@ fn run(mut position: Position, now_ms: u64) -> LoginStep {
             MemberKind::UserStore => asking.user_store(is_last, &member.figures),
             MemberKind::Prompt(asked) => asking.member(member, &**asked),
             MemberKind::Waiting(_) => {
+                position.asked_ms = now_ms;
                 return LoginStep::Ask(PausedLogin { ask: Box::new(move |resume| position.ask(resume)) });
             }
         };
@@ -307,6 +343,10 @@ impl PendingChain {
                     (MemberResult::Denied, LoginRefusal::NameNotAllowed)
                 }
             },
+            MemberAnswer::Challenge(_) => {
+                member.note(self, "it failed", "it answers at once, and has no challenges");
+                (MemberResult::Failed, LoginRefusal::CheckFailed)
+            }
             MemberAnswer::Deny(MemberDenial { reason, refusal }) => {
                 tracing::info!(target: "login", member = &*member.name, client_id = &*self.client_id, listener = &*self.listener, reason, "login denied by a member of the chain");
                 (MemberResult::Denied, refusal)
@@ -333,6 +373,18 @@ impl PendingChain {
             LoginStep::Refused(_) | LoginStep::Verify(_) | LoginStep::Ask(_) => {}
         }
         step
+    }
+
+    /// Authentication that a member begins; `None` if there is no method of a member.
+    fn new_exchange(&self, member: &ChainMember) -> Option<MemberExchange> {
+        match (&member.member, &self.method, &self.packet) {
+            (MemberKind::Waiting(asked), Some(method @ Method::OfMember(_)), Some(packet)) => {
+                let (asked, connection) = (Arc::clone(asked), packet.connection);
+                let forget = move || asked.forget(connection);
+                Some(MemberExchange::new(&member.name, method.clone(), packet, forget))
+            }
+            _ => None,
+        }
     }
 
     /// Identity of a user for whom a member vouches.

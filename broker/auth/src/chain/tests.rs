@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::login::{AnonymousLogin, LoginRefusal, LoginRequest};
+use crate::login::{
+    AnonymousLogin, AnsweredStep, ConnectPacket, LoginRefusal, LoginRequest, MemberChallenge, MemberExchange,
+};
 use crate::password::tests::cheap_credential;
 use crate::peer::Peer;
 use crate::{Claims, DirectoryOptions, Identity, MemberCounts, PasswordCost, ROOT};
@@ -65,6 +67,7 @@ fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogi
             now_ms: 0,
         },
         method: None,
+        exchange: None,
         certificate: None,
         tenant: "default",
         is_default_tenant: true,
@@ -92,7 +95,10 @@ fn outcome(
             LoginStep::Ask(paused) => {
                 let (sender, receiver) = std::sync::mpsc::channel();
                 paused.ask(move |answered| sender.send(answered).unwrap());
-                receiver.recv().unwrap().go_on(0).0
+                match receiver.recv().unwrap().go_on(0) {
+                    AnsweredStep::Decided(step, _) => step,
+                    AnsweredStep::Challenge(challenge) => panic!("{challenge:?}"),
+                }
             }
         }
     }
@@ -245,18 +251,19 @@ impl WaitingMember for Later {
     }
 }
 
+fn packet() -> Option<Arc<ConnectPacket>> {
+    Some(Arc::new(ConnectPacket {
+        connection: 7,
+        endpoint: "10.0.0.7:1".to_owned(),
+        server_name: None,
+        certificate: None,
+        body: zeroize::Zeroizing::default(),
+    }))
+}
+
 #[test]
 fn login_waits_for_a_member_that_answers_later_and_goes_on_behind_it() {
     let members = LoginMembers::new([tokens()]).and_waiting([Arc::new(Later) as Arc<dyn WaitingMember>]);
-    let packet = || {
-        Some(Arc::new(ConnectPacket {
-            connection: 7,
-            endpoint: "10.0.0.7:1".to_owned(),
-            server_name: None,
-            certificate: None,
-            body: zeroize::Zeroizing::default(),
-        }))
-    };
     let of = |user: &str, member: Option<&str>| Ok((user.to_owned(), member.map(str::to_owned)));
     for names in [["later", "token", "builtin"], ["token", "later", "builtin"]] {
         let chain = Arc::new(members.chain(&names).unwrap());
@@ -279,4 +286,70 @@ fn login_waits_for_a_member_that_answers_later_and_goes_on_behind_it() {
     let chain = Arc::new(members.chain(&["later"]).unwrap());
     let without = name_and_member(outcome(&users, &chain, login(Some("late-1"), None)));
     assert_eq!(without, Err(LoginRefusal::CheckFailed), "a member without CONNECT is not asked");
+}
+
+/// Challenges `ask` by method `M`, and lets in whoever answers `right`. Counts what it forgets.
+#[derive(Default)]
+struct Challenging(std::sync::atomic::AtomicU64);
+
+impl WaitingMember for Challenging {
+    fn name(&self) -> &str {
+        "steps"
+    }
+
+    fn takes(&self, method: &str) -> bool {
+        method == "M"
+    }
+
+    fn ask(&self, login: WaitingLogin, reply: MemberReply) {
+        let answer = match login.step.as_ref().map(|step| &**step.data) {
+            Some(b"ask") => MemberAnswer::Challenge(b"what?".to_vec()),
+            Some(b"right") => allow("late-m"),
+            _ => MemberAnswer::Continue,
+        };
+        reply.send(MemberReplied { answer, connack: None });
+    }
+
+    fn forget(&self, connection: u64) {
+        self.0.fetch_add(connection, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn challenge_goes_on_with_its_member_and_is_forgotten_if_it_does_not() {
+    let steps = Arc::new(Challenging::default());
+    let members = [Arc::new(Later) as Arc<dyn WaitingMember>, Arc::clone(&steps) as _];
+    let members = LoginMembers::default().and_waiting(members);
+    let chain = Arc::new(members.chain(&["later", "steps", "builtin"]).unwrap());
+    let method = Method::OfMember("M".into());
+    assert!(chain.takes(&method) && !chain.takes(&Method::OfMember("N".into())));
+    let users = users();
+    let step = |data: &str, exchange: Option<MemberExchange>| {
+        let method = Some(method.clone());
+        let login = ChainLogin { method, exchange, packet: packet(), ..login(None, Some(data)) };
+        let LoginStep::Verify(pending) = chain.begin(&users, login) else { panic!("it waits for a thread") };
+        let LoginStep::Ask(paused) = users.check_login(pending, 0) else { panic!("the member is asked") };
+        let (sender, receiver) = std::sync::mpsc::channel();
+        paused.ask(move |answered| sender.send(answered).unwrap());
+        receiver.recv().unwrap().go_on(0)
+    };
+    let forgotten = || steps.0.load(std::sync::atomic::Ordering::Relaxed);
+    let challenge = || match step("ask", None) {
+        AnsweredStep::Challenge(challenge) => challenge,
+        AnsweredStep::Decided(step, _) => panic!("{step:?}"),
+    };
+    let MemberChallenge { exchange, data } = challenge();
+    assert_eq!((data, exchange.method()), (b"what?".to_vec(), method.clone()));
+    let AnsweredStep::Decided(LoginStep::Admitted(identity), _) = step("right", Some(exchange)) else {
+        panic!("the second step is right")
+    };
+    assert_eq!(identity.user_name(), Some("late-m"));
+    assert_eq!(forgotten(), 0);
+    let exchange = challenge().exchange;
+    let AnsweredStep::Decided(LoginStep::Refused(_), _) = step("wrong", Some(exchange)) else {
+        panic!("the second step is wrong")
+    };
+    assert_eq!(forgotten(), 0, "the member has ended it");
+    drop(challenge());
+    assert_eq!(forgotten(), 7);
 }

@@ -205,8 +205,10 @@ fn login_module(module: &Value) -> String {
         error if module["lastError"].is_null() || error.is_empty() => String::new(),
         error => format!("; last error: {error}"),
     };
+    let answers =
+        module["answerMs"].as_f64().map(|ms| format!(", answers in {ms} ms on average")).unwrap_or_default();
     format!(
-        "{name} was asked about {asked} logins: {allowed} allowed, {denied} denied, {continued} passed on, {failed} failed{error}"
+        "{name} was asked about {asked} logins: {allowed} allowed, {denied} denied, {continued} passed on, {failed} failed{answers}{error}"
     )
 }
 
@@ -461,7 +463,7 @@ mod tests {
             "listenersNotOpened": [], "pending": [],
             "denials": {"count": 3, "last": {"user": null, "scope": "Publish", "topic": "valve/1", "timestamp": "2026-11-25T22:11:20.000Z"}},
             "loginModules": [{"name": "builtin", "asked": 1, "allowed": 1, "denied": 0, "continued": 0, "failed": 0, "lastError": null},
-                {"name": "jwt", "asked": 7, "allowed": 3, "denied": 2, "continued": 1, "failed": 1, "lastError": "no keys"}],
+                {"name": "jwt", "asked": 7, "allowed": 3, "denied": 2, "continued": 1, "failed": 1, "answerMs": 12.5, "lastError": "no keys"}],
             "refusedLogins": {"count": 2, "last": {"clientId": "c1", "endpoint": "192.0.2.1:5", "reason": "not allowed", "timestamp": "2026-11-25T22:11:21.000Z"}},
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "delivered": 30, "received": 0, "waiting": 12, "oldestSeconds": 75,
@@ -489,7 +491,7 @@ store        1.0 MiB, 6 messages stored, 5 retained
 process      2.0 KiB of memory (1.0 KiB of it private), 1.5 % of a core
 denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
 logins       2 refused since the start; the last one: client c1 from 192.0.2.1:5, not allowed, 2026-11-25T22:11:21.000Z (lotmq watch shows them)
-module       jwt was asked about 7 logins: 3 allowed, 2 denied, 1 passed on, 1 failed; last error: no keys
+module       jwt was asked about 7 logins: 3 allowed, 2 denied, 1 passed on, 1 failed, answers in 12.5 ms on average; last error: no keys
 time zone    Europe/Berlin
 
 FAILURES

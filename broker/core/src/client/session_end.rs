@@ -155,8 +155,8 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
 }
 
-/// Locks the state of a session that is to change or to end; `None` when it has ended. Changes by another thread
-/// are with the store by then; on a shard that is known already.
+/// Locks the state of a session that is to change or to end; `None` when it has ended. Changes by
+/// another thread are with the store by then; on a shard that is known already.
 pub(super) fn lock_for_change<'a>(
     client: &'a Client,
     turn: &mut Turn,

@@ -180,7 +180,11 @@ fn opened(
     client.send_waiting(turn);
     let has_exchanges = client.state.lock().session.counts().received > 0;
     let rare = Rare {
-        authentication: request.login.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
+        authentication: request
+            .login
+            .authenticated
+            .as_ref()
+            .map(|(method, _)| Authentication::by(method.clone())),
         rate: ClientRate::of(&connection.listener.limits, client.identity().principal.session_bounds()),
         login_ends,
     };

@@ -6,22 +6,24 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep};
+use lotmq_auth::{Exchange, ExchangeStep, Method};
 use lotmq_codec::{Auth, Disconnect, FixedHeader, PacketType, ProtocolVersion, ReasonCode};
 
 use super::accept::accept;
+use super::member_steps::member_step;
 use super::reauthenticate::{auth, check_method, login_request};
 use crate::arena::Span;
 use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::refusal::refuse;
-use crate::protocol::phase::{Authenticating, Phase};
+use crate::protocol::phase::{Authenticating, Exchanging, Phase};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;
 
 impl Authenticating {
     pub(super) fn new(request: Request, exchange: Exchange) -> Box<Self> {
+        let exchange = Exchanging::Users(exchange);
         Box::new(Self { request: Box::new(request), exchange, overhead: 0 })
     }
 
@@ -55,7 +57,7 @@ impl Authenticating {
             return Err(Violation::Unexpected(packet_type).into());
         }
         let auth = Auth::decode(body).map_err(Violation::from)?;
-        check_method(&auth, self.exchange.method())?;
+        check_method(&auth, &self.exchange.method())?;
         // [MQTT-4.12.0-3]
         if auth.reason != ReasonCode::ContinueAuthentication {
             return Err(Violation::AuthOutOfTurn.into());
@@ -70,16 +72,16 @@ impl Authenticating {
         turn: &mut Turn,
         data: Option<&[u8]>,
     ) -> Result<Phase, CloseReason> {
-        let Self { request, exchange, .. } = &mut *self;
+        if let Exchanging::Member(exchange) = self.exchange {
+            return member_step(connection, *self.request, exchange, data, turn);
+        }
+        let Self { request, exchange: Exchanging::Users(exchange), .. } = &mut *self else {
+            return Err(CloseReason::InternalError);
+        };
         let login = login_request(connection, request.user_name.as_deref(), &request.client_id);
         match request.tenant.users.step(exchange, data, &login) {
             Ok(ExchangeStep::Challenge(data)) => {
-                let packet = auth(ReasonCode::ContinueAuthentication, exchange.method(), &data);
-                if packet.len() > request.recipient.packet_bytes_max as usize {
-                    let words = "the next message of the authentication is above the maximum packet size";
-                    return Err(refuse(connection, request.recipient, ReasonCode::PacketTooLarge, &words));
-                }
-                connection.transport.write_directly(&packet);
+                send_challenge(connection, request, &exchange.method(), &data)?;
                 Ok(Phase::Authenticating(self))
             }
             Ok(ExchangeStep::Done { identity, data }) => {
@@ -92,6 +94,25 @@ impl Authenticating {
             }
         }
     }
+}
+
+/// Sends the next message of an exchange.
+///
+/// # Errors
+/// The refusal, if it is above the Maximum Packet Size of the Client.
+pub(super) fn send_challenge(
+    connection: &Connection,
+    request: &Request,
+    method: &Method,
+    data: &[u8],
+) -> Result<(), CloseReason> {
+    let packet = auth(ReasonCode::ContinueAuthentication, method, data);
+    if packet.len() > request.recipient.packet_bytes_max as usize {
+        let words = "the next message of the authentication is above the maximum packet size";
+        return Err(refuse(connection, request.recipient, ReasonCode::PacketTooLarge, &words));
+    }
+    connection.transport.write_directly(&packet);
+    Ok(())
 }
 
 /// Reason why an exchange before CONNACK is cut off.

@@ -40,6 +40,7 @@ pub(super) fn check_again(
             now_ms: core.clock.now().as_millis(),
         },
         method: Some(method),
+        exchange: None,
         certificate: None,
         tenant: &client.tenant.name,
         is_default_tenant: client.tenant.number == 0,

@@ -13,6 +13,7 @@ use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_r
 use super::accept::accept;
 use super::banned::check_request;
 use super::login::check_later;
+use super::member_steps::challenge;
 use super::request::{ConnectRefusal, read};
 use crate::arena::Span;
 use crate::client::request::Request;
@@ -25,7 +26,7 @@ use crate::reason::recipient::Recipient;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
-use crate::turn::broker_hooks::LoginOutcome;
+use crate::turn::broker_hooks::{LoginDecision, LoginOutcome};
 
 /// Handles the first packet of a connection.
 pub fn begin(
@@ -80,7 +81,7 @@ pub fn begin(
                 let data = data.map(<[u8]>::to_vec);
                 return Authenticating::new(request, exchange).step(connection, turn, data.as_deref());
             }
-            Ok(Begun::Bearer(method)) => request.login.authenticated = Some((method, Vec::new())),
+            Ok(Begun::OneMessage(method)) => request.login.authenticated = Some((method, Vec::new())),
             Err((reason, words)) => return Err(refuse(connection, request.recipient, reason, &words)),
         }
     }
@@ -95,7 +96,7 @@ pub fn begin(
 }
 
 /// Copy of CONNECT for members of the chain that are asked elsewhere.
-fn whole_packet(connection: &Connection, body: &[u8]) -> Arc<ConnectPacket> {
+pub(super) fn whole_packet(connection: &Connection, body: &[u8]) -> Arc<ConnectPacket> {
     Arc::new(ConnectPacket {
         connection: connection.number.into(),
         endpoint: connection.peer().to_string(),
@@ -109,8 +110,9 @@ fn whole_packet(connection: &Connection, body: &[u8]) -> Arc<ConnectPacket> {
 enum Begun {
     /// Messages of the method go to and fro.
     Exchange(Exchange),
-    /// The data of CONNECT are a token of this method.
-    Bearer(Method),
+    /// The chain decides about the data of CONNECT, which are a token or the first message of a
+    /// method of a member.
+    OneMessage(Method),
 }
 
 /// Looks for the part of the broker that knows the method, and returns the refusal if none does.
@@ -126,18 +128,19 @@ fn begin_method(
         return Err((ReasonCode::BadAuthenticationMethod, words));
     }
     let chain = &connection.listener.login_chain;
-    if let Some(method) = Method::by_name(name).filter(|method| chain.takes_bearer(*method)) {
+    let is_bearer = |method: &Method| method.is_bearer() && chain.takes(method);
+    if let Some(method) = Method::by_name(name).filter(is_bearer) {
         if data.is_none() {
             let words = "authentication method JWT needs the token in Authentication Data of CONNECT";
             return Err((ReasonCode::NotAuthorized, words));
         }
-        return Ok(Begun::Bearer(method));
+        return Ok(Begun::OneMessage(method));
     }
-    // All other methods are those of the user store.
     let exchange = request.tenant.users.begin_exchange(name).filter(|_| chain.has_built_in());
+    let of_member = || Some(Method::OfMember(name.into())).filter(|method| chain.takes(method));
     let unknown =
         (ReasonCode::BadAuthenticationMethod, "authentication method is not known or not turned on");
-    exchange.map(Begun::Exchange).ok_or(unknown)
+    exchange.map(Begun::Exchange).or_else(|| of_member().map(Begun::OneMessage)).ok_or(unknown)
 }
 
 /// First step of a login, as the chain of the listener decides.
@@ -149,7 +152,7 @@ fn login_step(
     certified: Option<&Certified>,
     wall_ms: u64,
 ) -> LoginStep {
-    let method = request.login.authenticated.as_ref().map(|(method, _)| *method);
+    let method = request.login.authenticated.as_ref().map(|(method, _)| method.clone());
     let token = connect.properties.authentication_data().filter(|_| method.is_some());
     let login = LoginRequest {
         user_name: connect.user_name,
@@ -166,6 +169,7 @@ fn login_step(
     let login = ChainLogin {
         request: login,
         method,
+        exchange: None,
         certificate,
         tenant: &request.tenant.name,
         is_default_tenant: request.tenant.number == 0,
@@ -178,8 +182,17 @@ fn login_step(
 
 /// Goes on with a login whose password was checked.
 pub fn finish(connection: &Arc<Connection>, login: Login, turn: &mut Turn) -> Result<Phase, CloseReason> {
-    let LoginOutcome { decided, connack } = login.take_outcome();
+    let LoginOutcome { decided, mut connack } = login.take_outcome();
     let mut request = *login.request;
+    let decided = match decided {
+        LoginDecision::Challenge(message) => return challenge(connection, Box::new(request), message),
+        LoginDecision::Admitted(identity) => Ok(identity),
+        LoginDecision::Refused(refusal) => Err(refusal),
+    };
+    let data = connack.as_mut().and_then(|texts| texts.data.take());
+    if let (Some((_, of_method)), Some(data)) = (&mut request.login.authenticated, data) {
+        *of_method = data;
+    }
     request.login.texts = connack.or(request.login.texts);
     accept(connection, request, decided, turn)
 }

@@ -6,7 +6,7 @@ use std::iter::Zip;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-use lotmq_auth::{Decide as _, Exchange, Identity, LoginRefusal, Method};
+use lotmq_auth::{Decide as _, Exchange, Identity, LoginRefusal, MemberExchange, Method};
 use lotmq_codec::{PacketId, ProtocolVersion, ReasonCode};
 use lotmq_router::TopicError;
 use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
@@ -214,9 +214,27 @@ pub struct Unsubscribing {
 /// Exchange of AUTH packets for a CONNECT that named a method, until it has identified the Client.
 pub struct Authenticating {
     pub(crate) request: Box<Request>,
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Exchanging,
     /// Bytes below MQTT that have come since CONNECT.
     pub(crate) overhead: u32,
+}
+
+/// Exchange of AUTH packets, by the part of the broker that knows its method.
+pub(crate) enum Exchanging {
+    /// The user store.
+    Users(Exchange),
+    /// A member of the login chain.
+    Member(MemberExchange),
+}
+
+impl Exchanging {
+    /// Its method.
+    pub(crate) fn method(&self) -> Method {
+        match self {
+            Self::Users(exchange) => exchange.method(),
+            Self::Member(exchange) => exchange.method(),
+        }
+    }
 }
 
 /// Login that waits for the check of its password or, after that, for its session.
@@ -253,6 +271,8 @@ pub(crate) struct Authentication {
 pub(crate) enum Again {
     /// An exchange of several messages, which must end in time.
     Exchange { exchange: Exchange, ends: Time },
-    /// A token, which the thread of logins checks.
+    /// A message of the Client, which is checked on another thread.
     Check(Outcome),
+    /// An exchange with a member of the login chain, which must end in time.
+    Steps { exchange: MemberExchange, ends: Time },
 }

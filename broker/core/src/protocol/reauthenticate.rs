@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, Method};
+use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, MemberChallenge, Method};
 use lotmq_codec::{
     Auth, EncodeError, PacketType, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, ReasonCode,
     encode_auth,
@@ -14,6 +14,7 @@ use lotmq_session::Time;
 
 use super::accept::login_end;
 use super::bearer::{check_again, check_begin};
+use super::member_steps::again;
 use crate::arena::Span;
 use crate::client::rights::take_identity;
 use crate::connection::Connection;
@@ -22,6 +23,7 @@ use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
+use crate::turn::broker_hooks::{LoginDecision, LoginOutcome};
 
 impl Authentication {
     /// Authentication that has identified the Client by this method.
@@ -52,16 +54,16 @@ impl Authentication {
         }
         match &mut self.again {
             Some(Again::Exchange { exchange, .. }) => Ok(exchange),
-            Some(Again::Check(_)) | None => Err(Violation::AuthOutOfTurn),
+            Some(Again::Check(_) | Again::Steps { .. }) | None => Err(Violation::AuthOutOfTurn),
         }
     }
 
-    /// Takes the outcome of the check of a token, once it is known.
-    fn take_checked(&mut self) -> Option<Result<Identity, LoginRefusal>> {
+    /// Takes the outcome of the check of a message, once it is known.
+    fn take_checked(&mut self) -> Option<LoginOutcome> {
         let Some(Again::Check(outcome)) = &self.again else { return None };
         let checked = outcome.lock().take()?;
         self.again = None;
-        Some(checked.decided)
+        Some(checked)
     }
 }
 
@@ -80,8 +82,19 @@ pub(super) fn handle(
         .as_mut()
         .and_then(|rare| rare.authentication.as_mut())
         .ok_or(Violation::Unexpected(PacketType::Auth))?;
-    let method = authentication.method;
-    check_method(&received, method)?;
+    let method = authentication.method.clone();
+    check_method(&received, &method)?;
+    if matches!(method, Method::OfMember(_)) {
+        let under_way = authentication.again.take();
+        let again = again(connection, open, turn, &received, method, under_way);
+        return match again {
+            Ok(again) => {
+                open.set_again(again);
+                Ok(())
+            }
+            Err(violation) => Err(failed(connection, open, turn, violation)),
+        };
+    }
     if method.is_bearer() {
         check_begin(&received, authentication.again.as_ref())?;
         return match check_again(connection, open, turn, method, &received) {
@@ -100,7 +113,7 @@ pub(super) fn handle(
     let users = &open.client.tenant.users;
     match users.step(exchange, received.properties.authentication_data(), &login) {
         Ok(ExchangeStep::Challenge(data)) => {
-            let packet = auth(ReasonCode::ContinueAuthentication, method, &data);
+            let packet = auth(ReasonCode::ContinueAuthentication, &method, &data);
             turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
             Ok(())
         }
@@ -112,20 +125,37 @@ pub(super) fn handle(
     }
 }
 
-/// Goes on with a re-authentication whose token was checked; nothing happens without one.
+/// Goes on with a re-authentication whose message was checked; nothing happens without one.
 ///
 /// # Errors
-/// The end of the connection, if the token was refused.
+/// The end of the connection, if the message was refused.
 pub(crate) fn finish(
     connection: &Arc<Connection>,
     open: &mut Open,
     turn: &mut Turn,
 ) -> Result<(), CloseReason> {
     let authentication = open.rare.as_mut().and_then(|rare| rare.authentication.as_mut());
-    match authentication.and_then(Authentication::take_checked) {
-        None => Ok(()),
-        Some(Ok(identity)) => passed(connection, open, turn, identity, &[]),
-        Some(Err(refusal)) => Err(refused(connection, open, turn, refusal)),
+    let Some(LoginOutcome { decided, connack }) = authentication.and_then(Authentication::take_checked)
+    else {
+        return Ok(());
+    };
+    match decided {
+        LoginDecision::Admitted(identity) => {
+            let data = connack.and_then(|texts| texts.data).unwrap_or_default();
+            passed(connection, open, turn, identity, &data)
+        }
+        LoginDecision::Refused(refusal) => Err(refused(connection, open, turn, refusal)),
+        LoginDecision::Challenge(MemberChallenge { exchange, data }) => {
+            let packet = auth(ReasonCode::ContinueAuthentication, &exchange.method(), &data);
+            let recipient = open.client.recipient_on(connection);
+            if recipient.is_none_or(|it| packet.len() > it.packet_bytes_max as usize) {
+                return Err(refused(connection, open, turn, LoginRefusal::ExchangeFailed));
+            }
+            turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
+            let ends = turn.core.clock.now().plus(connection.listener.connect_timeout());
+            open.set_again(Again::Steps { exchange, ends });
+            Ok(())
+        }
     }
 }
 
@@ -154,12 +184,21 @@ fn passed(
         }
     }
     rights_changed(connection, open, turn);
-    let method = open.rare.as_ref().and_then(|rare| rare.authentication.as_ref()).map(|by| by.method);
-    if let Some(method) = method {
-        let packet = auth(ReasonCode::Success, method, data);
+    let method = open.rare.as_ref().and_then(|rare| rare.authentication.as_ref());
+    if let Some(method) = method.map(|by| by.method.clone()) {
+        let packet = auth(ReasonCode::Success, &method, data);
         turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
     }
     Ok(())
+}
+
+/// Reports a re-authentication that broke a rule or was refused; the reason to close the
+/// connection.
+fn failed(connection: &Connection, open: &Open, turn: &mut Turn, violation: Violation) -> CloseReason {
+    if let Violation::NotAuthenticated(refusal) = violation {
+        return refused(connection, open, turn, refusal);
+    }
+    violation.into()
 }
 
 /// Goes on with the rights of a new principal, and with the end of its login.
@@ -186,13 +225,13 @@ fn refused(connection: &Connection, open: &Open, turn: &mut Turn, refusal: Login
 }
 
 /// Checks that an AUTH has the method of CONNECT \[MQTT-4.12.1-1\].
-pub(super) fn check_method(auth: &Auth<'_>, method: Method) -> Result<(), Violation> {
+pub(super) fn check_method(auth: &Auth<'_>, method: &Method) -> Result<(), Violation> {
     let is_same = auth.properties.authentication_method() == Some(method.name());
     if is_same { Ok(()) } else { Err(Violation::MethodChanged) }
 }
 
 /// Encodes an AUTH of the server, with the method of CONNECT \[MQTT-4.12.0-5\].
-pub(super) fn auth(reason: ReasonCode, method: Method, data: &[u8]) -> Vec<u8> {
+pub(super) fn auth(reason: ReasonCode, method: &Method, data: &[u8]) -> Vec<u8> {
     let encode = |out: &mut Vec<u8>| -> Result<(), EncodeError> {
         let mut list = PropertyBuf::new();
         list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8(method.name()))?;

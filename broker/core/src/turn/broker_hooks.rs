@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::task::Context;
 
-use lotmq_auth::{ConnackTexts, Denier, Identity, LoginRefusal, PendingLogin, Question};
+use lotmq_auth::{ConnackTexts, Denier, Identity, LoginRefusal, MemberChallenge, PendingLogin, Question};
 use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use parking_lot::Mutex;
@@ -33,15 +33,32 @@ pub type Outcome = Arc<Mutex<Option<LoginOutcome>>>;
 /// Decision on a login.
 #[derive(Debug)]
 pub struct LoginOutcome {
-    /// Identity of the Client, or the reason why it is refused.
-    pub decided: Result<Identity, LoginRefusal>,
+    /// The decision.
+    pub decided: LoginDecision,
     /// Texts for CONNACK from the member of the login chain that has decided.
     pub connack: Option<Box<ConnackTexts>>,
 }
 
+/// Decision on a login, or the next message of an authentication.
+#[derive(Debug)]
+pub enum LoginDecision {
+    /// The Client has this identity.
+    Admitted(Identity),
+    /// It is refused.
+    Refused(LoginRefusal),
+    /// A member of the login chain has one more message for it.
+    Challenge(MemberChallenge),
+}
+
+impl From<Result<Identity, LoginRefusal>> for LoginDecision {
+    fn from(decided: Result<Identity, LoginRefusal>) -> LoginDecision {
+        decided.map_or_else(LoginDecision::Refused, LoginDecision::Admitted)
+    }
+}
+
 impl From<Result<Identity, LoginRefusal>> for LoginOutcome {
     fn from(decided: Result<Identity, LoginRefusal>) -> LoginOutcome {
-        LoginOutcome { decided, connack: None }
+        LoginOutcome { decided: decided.into(), connack: None }
     }
 }
 

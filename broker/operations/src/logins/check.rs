@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
-use lotmq_auth::{AnsweredLogin, Identity, LoginOrigin, LoginRefusal, LoginStep, PendingLogin};
+use lotmq_auth::{
+    AnsweredLogin, AnsweredStep, ConnackTexts, Identity, LoginOrigin, LoginRefusal, LoginStep, PendingLogin,
+};
 use lotmq_changes::Batch;
 use tracing::warn;
 
@@ -12,7 +14,7 @@ use lotmq_core::Core;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::broker_hooks::{LoginOutcome, Outcome};
+use lotmq_core::turn::broker_hooks::{LoginDecision, LoginOutcome, Outcome};
 
 /// A login whose connection waits, with what its decision needs.
 struct WaitingCheck {
@@ -95,9 +97,17 @@ impl WaitingCheck {
             return owner.request_close(reason);
         }
         let now_ms = self.core.clock.now().as_millis();
-        let (step, connack) = match step {
-            Step::Check(pending) => (self.tenant.users.check_login(pending, now_ms), None),
+        let step = match step {
+            Step::Check(pending) => {
+                AnsweredStep::Decided(self.tenant.users.check_login(pending, now_ms), None)
+            }
             Step::Answered(answered) => answered.go_on(now_ms),
+        };
+        let (step, connack) = match step {
+            AnsweredStep::Decided(step, connack) => (step, connack),
+            AnsweredStep::Challenge(challenge) => {
+                return self.reply(LoginDecision::Challenge(challenge), None);
+            }
         };
         let decided = match step {
             LoginStep::Admitted(identity) => Ok(identity),
@@ -107,8 +117,15 @@ impl WaitingCheck {
                 return paused.ask(move |answered| self.queue(Step::Answered(answered)));
             }
         };
+        self.reply(decided.into(), connack);
+    }
+
+    /// Hands the decision to the owner of the connection.
+    fn reply(&self, decided: LoginDecision, connack: Option<Box<ConnackTexts>>) {
         *self.outcome.lock() = Some(LoginOutcome { decided, connack });
-        owner.call_owner();
+        if let Some(owner) = self.connection.upgrade() {
+            owner.call_owner();
+        }
     }
 }
 

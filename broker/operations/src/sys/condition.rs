@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_auth::{LoginWait, MemberCounts, MemberFigures};
+use lotmq_auth::{AnswerTimes, LoginWait, MemberCounts, MemberFigures};
 use lotmq_core::Core;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
@@ -203,10 +203,17 @@ fn login_modules(broker: &Broker) -> Vec<Value> {
             "denied": denied,
             "continued": continued,
             "failed": failed,
+            "answerMs": mean_ms(&figures.answer_times()),
             "lastError": figures.last_error(),
         })
     };
     broker.login_members.figures().map(row).collect()
+}
+
+/// Mean of times in milliseconds; `None` without any.
+fn mean_ms(times: &AnswerTimes) -> Option<f64> {
+    let count = times.count();
+    (count > 0).then(|| rounded(times.sum().as_secs_f64() * 1_000.0 / count as f64))
 }
 
 /// Rate with two digits behind the point.

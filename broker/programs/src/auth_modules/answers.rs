@@ -120,20 +120,23 @@ fn pem(der: &[u8]) -> String {
     text
 }
 
-/// The answer for the login chain. A challenge is none to a login without enhanced authentication.
-pub(super) fn replied(answer: Answer) -> MemberReplied {
+/// The answer for the login chain. A challenge is one to a step of an authentication alone.
+pub(super) fn replied(answer: Answer, is_step: bool) -> MemberReplied {
     match answer {
+        Answer::Challenge(data) if is_step => {
+            MemberReplied { answer: MemberAnswer::Challenge(data), connack: None }
+        }
         Answer::Continue => MemberReplied { answer: MemberAnswer::Continue, connack: None },
         Answer::Challenge(_) => {
             let reason = "its answer is a challenge, to a login without enhanced authentication";
             MemberReplied { answer: MemberAnswer::Fail(reason.to_owned()), connack: None }
         }
         Answer::Allow(acceptance) => {
-            let Acceptance { principal, reason, user_properties, data: _ } = acceptance;
+            let Acceptance { principal, reason, user_properties, data } = acceptance;
             match claims(principal) {
                 Ok(claims) => MemberReplied {
                     answer: MemberAnswer::Allow(claims),
-                    connack: texts(None, reason, user_properties),
+                    connack: texts(None, reason, user_properties, data.filter(|_| is_step)),
                 },
                 Err(unusable) => MemberReplied { answer: MemberAnswer::Fail(unusable), connack: None },
             }
@@ -145,7 +148,7 @@ pub(super) fn replied(answer: Answer) -> MemberReplied {
             };
             MemberReplied {
                 answer: MemberAnswer::Deny(MemberDenial { reason: log, refusal }),
-                connack: texts(Some(reason_code), reason, user_properties),
+                connack: texts(Some(reason_code), reason, user_properties, None),
             }
         }
     }
@@ -155,13 +158,14 @@ fn texts(
     reason_code: Option<u8>,
     reason: Option<String>,
     user_properties: Vec<UserProperty>,
+    data: Option<Vec<u8>>,
 ) -> Option<Box<ConnackTexts>> {
-    if reason_code.is_none() && reason.is_none() && user_properties.is_empty() {
+    if reason_code.is_none() && reason.is_none() && user_properties.is_empty() && data.is_none() {
         return None;
     }
     let user_properties = user_properties.into_iter().map(|user| (user.name.into(), user.value.into()));
     let (reason, user_properties) = (reason.map(Into::into), user_properties.collect());
-    Some(Box::new(ConnackTexts { reason_code, reason, user_properties }))
+    Some(Box::new(ConnackTexts { reason_code, reason, user_properties, data }))
 }
 
 /// Claims of a principal; an error is for people.

@@ -133,6 +133,15 @@ impl WaitingMember for LoginGuest {
         &self.name
     }
 
+    fn takes(&self, method: &str) -> bool {
+        self.queue.lock().methods.iter().any(|known| **known == *method)
+    }
+
+    fn forget(&self, connection: u64) {
+        self.queue.lock().forget(connection);
+        self.called.notify_one();
+    }
+
     fn ask(&self, login: WaitingLogin, reply: MemberReply) {
         let call = LoginCall { login, reply, came: Instant::now() };
         let refused = {

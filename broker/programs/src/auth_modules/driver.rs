@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use lotmq_auth::{MemberAnswer, MemberReply};
+use lotmq_auth::{MemberAnswer, MemberReplied, MemberReply};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{RunError, State};
 use lotmq_host::Trap;
@@ -125,7 +125,11 @@ async fn drive(hosting: Arc<Hosting>, tenant: Arc<Tenant>, guest: Arc<LoginGuest
                 }
             }
             Ok(mut open) => {
-                guest.queue.lock().hooks = open.hooks;
+                {
+                    let mut queue = guest.queue.lock();
+                    queue.hooks = open.hooks;
+                    queue.methods = std::mem::take(&mut open.methods);
+                }
                 guest.stands(Availability::Ready);
                 info!(target: "login", module = &**guest.module(), "login guest is open");
                 match driver.serve(&mut open).await {
@@ -174,6 +178,8 @@ fn usable(tenant: &Tenant, name: &str) -> Result<InstalledAuthModule, String> {
 struct OpenGuest {
     instance: AuthInstance,
     hooks: Hooks,
+    /// Authentication methods that it knows.
+    methods: Box<[Box<str>]>,
     /// Time at which it wants to run; `None` if it does not.
     runs_at: Option<Instant>,
     /// Whether a call for a Client has come back.
@@ -206,8 +212,9 @@ impl GuestDriver<'_> {
         let (instance, description, opened) = opened.map_err(|trap| trap.message)?;
         opened?;
         let hooks = description.hooks;
+        let methods = description.methods.into_iter().map(Into::into).collect();
         let runs_at = hooks.contains(Hooks::RUN).then(Instant::now);
-        Ok(OpenGuest { instance, hooks, runs_at, has_answered: false })
+        Ok(OpenGuest { instance, hooks, methods, runs_at, has_answered: false })
     }
 
     /// Calls the instance until it breaks or the module changes.
@@ -259,10 +266,13 @@ impl GuestDriver<'_> {
                 return Ok(());
             }
         };
-        let answered: Result<Result<Answer, Unusable>, String> =
-            called(open.instance.authenticate(&login), "authenticate", left).await;
+        let instance = &mut open.instance;
+        let answered: Result<Result<Answer, Unusable>, String> = match &asked.step {
+            None => called(instance.authenticate(&login), "authenticate", left).await,
+            Some(step) => called(instance.step(&login, &step.method, &step.data), "step", left).await,
+        };
         match answered {
-            Ok(Ok(answer)) => self.reply(reply, &login, answer),
+            Ok(Ok(answer)) => self.reply(reply, &login, replied(answer, asked.step.is_some())),
             Ok(Err(unusable)) => {
                 let reason = format!("its answer cannot be used: {unusable}");
                 self.tell("AUTH_ANSWER", &reason);
@@ -278,11 +288,12 @@ impl GuestDriver<'_> {
 
     /// Replies to a login. One that is allowed is known from then on, so that it can be revoked
     /// before it has a session.
-    fn reply(&self, reply: MemberReply, login: &Login, answer: Answer) {
-        let replied = replied(answer);
+    fn reply(&self, reply: MemberReply, login: &Login, replied: MemberReplied) {
         if let MemberAnswer::Allow(claims) = &replied.answer {
-            let whom = (&*claims.user, &*login.client_id);
-            if !self.guest.queue.lock().admissions.add(login.connection, whom, Instant::now()) {
+            let (user, client_id) = (&*claims.user, &*login.client_id);
+            let mut queue = self.guest.queue.lock();
+            if !queue.admissions.add(login.connection, user, client_id, Instant::now()) {
+                drop(queue);
                 return reply.fail("too many logins that it has allowed have no session yet");
             }
         }
@@ -301,6 +312,9 @@ impl GuestDriver<'_> {
                 let subscriptions = std::slice::from_ref(subscription);
                 let call = instance.subscribed(*connection, subscriptions);
                 called(call, "subscribed", LOGIN_GUEST_ANSWER_MAX).await
+            }
+            ClientEvent::Forgotten { connection } => {
+                called(instance.forget(*connection), "forget", LOGIN_GUEST_ANSWER_MAX).await
             }
             ClientEvent::Disconnected { connection, reason } => {
                 let call = instance.disconnected(*connection, reason);

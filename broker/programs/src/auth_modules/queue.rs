@@ -13,7 +13,7 @@ use lotmq_auth::{MemberReply, Source, WaitingLogin};
 use lotmq_host::auth::{Hooks, Subscription};
 use lotmq_shares::FairTurns;
 
-use super::changes::{Admissions, LoginChange};
+use super::admissions::{Admissions, LoginChange};
 use crate::limits::{
     LOGIN_GUEST_EVENTS_MAX, LOGIN_GUEST_FILTER_BYTES_MAX, LOGIN_GUEST_LOGINS_MAX,
     LOGIN_GUEST_LOGINS_OF_SOURCE_MAX,
@@ -30,9 +30,23 @@ pub(super) struct LoginCall {
 /// Event of a Client that a guest has let in.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientEvent {
-    Connected { connection: u64, client_id: Arc<str>, session_present: bool },
-    Subscribed { connection: u64, subscription: Subscription },
-    Disconnected { connection: u64, reason: &'static str },
+    Connected {
+        connection: u64,
+        client_id: Arc<str>,
+        session_present: bool,
+    },
+    Subscribed {
+        connection: u64,
+        subscription: Subscription,
+    },
+    Disconnected {
+        connection: u64,
+        reason: &'static str,
+    },
+    /// An authentication by a method of the guest is over before its end.
+    Forgotten {
+        connection: u64,
+    },
 }
 
 impl ClientEvent {
@@ -40,7 +54,9 @@ impl ClientEvent {
     fn filter_bytes(&self) -> usize {
         match self {
             ClientEvent::Subscribed { subscription, .. } => subscription.filter.len(),
-            ClientEvent::Connected { .. } | ClientEvent::Disconnected { .. } => 0,
+            ClientEvent::Connected { .. }
+            | ClientEvent::Disconnected { .. }
+            | ClientEvent::Forgotten { .. } => 0,
         }
     }
 }
@@ -70,6 +86,8 @@ pub(super) struct GuestQueue {
     lost_events: u64,
     /// Calls that the guest wants besides the answers.
     pub(super) hooks: Hooks,
+    /// Authentication methods that the guest knows.
+    pub(super) methods: Box<[Box<str>]>,
     /// Connection of each Client that it has let in, by user and Client Identifier.
     connected: HashMap<(Arc<str>, Arc<str>), u64>,
     pub(super) availability: Availability,
@@ -88,6 +106,7 @@ impl Default for GuestQueue {
             filter_bytes: 0,
             lost_events: 0,
             hooks: Hooks::empty(),
+            methods: Box::default(),
             connected: HashMap::new(),
             availability: Availability::Ready,
             admissions: Admissions::default(),
@@ -184,6 +203,11 @@ impl GuestQueue {
         }
     }
 
+    /// An authentication by a method of the guest is over before its end.
+    pub(super) fn forget(&mut self, connection: u64) {
+        self.event(ClientEvent::Forgotten { connection });
+    }
+
     fn over(&mut self, connection: u64, reason: &'static str) {
         if self.hooks.contains(Hooks::DISCONNECTED) {
             self.event(ClientEvent::Disconnected { connection, reason });
@@ -225,6 +249,7 @@ mod tests {
             user_name: None,
             source: Source::of(IpAddr::from([10, 0, 0, address])),
             packet: Arc::new(packet),
+            step: None,
         };
         let reply = MemberReply::new(move |replied| drop(sender.send(replied)));
         (LoginCall { login, reply, came: Instant::now() }, receiver)

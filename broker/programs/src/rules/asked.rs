@@ -57,7 +57,7 @@ impl AskedDefinition {
             bounds: MessageBounds::default(),
             ambient,
             zone,
-            login_guest: None,
+            admitted_clients: None,
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         AskedDefinition { definition: Arc::clone(definition), key, services, tenant, hosting }

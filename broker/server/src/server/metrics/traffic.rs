@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use lotmq_auth::ANSWER_BOUNDS;
 use lotmq_core::figures::ListenerSums;
 use lotmq_core::limits::{DELIVERY_BOUNDS, LOGIN_BOUNDS, Limit};
 
@@ -38,6 +39,10 @@ pub(super) static TRAFFIC: &[FamilyRow] = families! {
         |it, to| by_word(to, it.broker.core.figures.refused_logins.all());
     Counter "lotmq_login_module_results_total" ["module", "result"] "Logins that a login module decided or passed on, by the result."
         by_login_module;
+    Histogram "lotmq_login_module_answer_seconds" ["module"] "Times until a guest that a login chain asks has answered, its queue included."
+        |it, to| for (module, figures) in it.broker.login_members.figures() {
+            to.histogram(&[module], ANSWER_BOUNDS, &figures.answer_times());
+        };
     Counter "lotmq_disconnects_total" ["reason"] "Connections that ended, by the reason, as DISCONNECTREASON has it."
         |it, to| by_word(to, it.broker.core.figures.disconnects.all());
     Counter "lotmq_denials_total" ["scope"] "Topics that rules denied, by the scope of the rule."
