@@ -98,7 +98,7 @@ pub use principal::{
 };
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
 pub use reference::AccountReference;
-pub use rulebook::{Rule, Rulebook};
+pub use rulebook::{DecisionStep, Rule, Rulebook};
 pub use scope::{Scope, UnknownScope};
 #[doc(hidden)]
 pub use scram::fuzz_scram;

@@ -12,6 +12,7 @@
 //! that fails denies; nothing here depends on the code of a rule. Not here: running rules
 //! (`server`, `host`), storing them, and the built-in ones (`table`).
 
+mod explanation;
 mod patterns;
 
 use std::cell::OnceCell;
@@ -32,6 +33,8 @@ use crate::principal::{GrantActions, GrantList, GrantNames};
 use crate::scope::{Scope, is_under_sys};
 use crate::table::PermissionTable;
 use crate::verdicts::Verdicts;
+pub use explanation::DecisionStep;
+use explanation::Witness;
 use patterns::Patterns;
 
 /// A rule as it takes part in decisions.
@@ -229,14 +232,30 @@ impl Rulebook {
     /// The decision about a question, and of a no who said it. Rules are asked as by
     /// [`Decide::decision`], once: some of them run modules.
     pub fn weigh(&self, question: &Question<'_>) -> (Decision, Option<Denier>) {
+        self.weigh_before(question, &mut ())
+    }
+
+    /// The decision about a question, and the steps on its path. Rules are asked as for a decision.
+    pub fn explain(&self, question: &Question<'_>) -> (Decision, Vec<DecisionStep>) {
+        let mut steps = Vec::new();
+        let (decision, _) = self.weigh_before(question, &mut steps);
+        (decision, steps)
+    }
+
+    fn weigh_before(
+        &self,
+        question: &Question<'_>,
+        witness: &mut impl Witness,
+    ) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
+            witness.saw(|| DecisionStep::Root);
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }
         let question = &settled(question);
         let denied = |by, is_stable| (Decision { authorization: Authorization::Deny, is_stable }, Some(by));
         let mut is_stable = true;
         if let Some(grants) = question.identity.principal.grants() {
-            match of_grants(grants, question) {
+            match of_grants(grants, question, witness) {
                 Granting::Other => {}
                 Granting::Denied { by, lasts } => return denied(by, lasts),
                 Granting::Allowed { lasts } if !is_tree_scope(question.scope) => {
@@ -255,10 +274,12 @@ impl Rulebook {
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
+                witness.saw(|| DecisionStep::Default);
                 return denied(Denier::Nobody, is_stable);
             };
             let mut said = None;
             if let Some((_, authorization)) = built_in.next_if(|(at, _)| *at == priority) {
+                witness.saw(|| DecisionStep::BuiltIn { priority, authorization });
                 if authorization == Authorization::Deny {
                     return denied(Denier::BuiltIn, is_stable);
                 }
@@ -267,6 +288,8 @@ impl Rulebook {
             while let Some(rule) = rules.next_if(|rule| rule.priority == priority) {
                 let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
+                let name = || Arc::clone(&rule.name);
+                witness.saw(|| DecisionStep::Rule { name: name(), priority, opinion });
                 match opinion {
                     Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
                     // A limited grant, which only a built-in rule gives, is not widened by another
@@ -303,7 +326,7 @@ enum Granting {
     Denied { by: Denier, lasts: bool },
 }
 
-fn of_grants(grants: &GrantList, question: &Question<'_>) -> Granting {
+fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Witness) -> Granting {
     let action = if matches!(question.scope, Scope::Publish | Scope::PublishSys) {
         GrantActions::Publish
     } else if matches!(question.scope, Scope::Subscribe | Scope::SubscribeSys) {
@@ -315,6 +338,7 @@ fn of_grants(grants: &GrantList, question: &Question<'_>) -> Granting {
     let identity = question.identity;
     let names = GrantNames { user: identity.user_name().unwrap_or_default(), client_id: &identity.client_id };
     let Some(grant) = grants.first_about(action, topic, names) else {
+        witness.saw(|| DecisionStep::NoGrant);
         return Granting::Denied { by: Denier::NoGrant, lasts: true };
     };
     let (is_allowed, lasts) = match (action, question.message) {
@@ -323,6 +347,8 @@ fn of_grants(grants: &GrantList, question: &Question<'_>) -> Granting {
         }
         _ => (grant.allows(), true),
     };
+    let number = || grants.number_of(grant);
+    witness.saw(|| DecisionStep::Grant { number: number(), filter: grant.filter().into(), is_allowed });
     match is_allowed {
         true => Granting::Allowed { lasts },
         false => Granting::Denied { by: Denier::Grant(grant.filter().into()), lasts },

@@ -7,6 +7,7 @@ use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::cmd::CmdArgs;
 use crate::cmd::import::TakeOverArgs;
+use crate::cmd::why::WhyArgs;
 use crate::compile::CompileArgs;
 use crate::completion::CompletionArgs;
 use crate::config_show::ConfigArgs;
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Guest(GuestArgs),
     Status(StatusArgs),
     Watch(WatchArgs),
+    Why(WhyArgs),
     Top(TopArgs),
     Topics(TopicsArgs),
     Routes(RoutesArgs),

@@ -2,6 +2,7 @@
 
 pub(crate) mod import;
 mod render;
+pub(crate) mod why;
 
 use std::ffi::OsString;
 use std::io::Read as _;

@@ -102,6 +102,7 @@ fn main() -> ExitCode {
         Command::Guest(args) => guest::guest(&args),
         Command::Status(args) => status::status(&args),
         Command::Watch(args) => watch::watch(&args),
+        Command::Why(args) => cmd::why::why(&args),
         Command::Top(args) => top::top(&args),
         Command::Topics(args) => topics::topics(&args),
         Command::Routes(args) => routes::routes(&args),

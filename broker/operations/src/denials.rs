@@ -4,7 +4,7 @@
 //! The log shows an administrator why no messages arrive, and a Client that is denied a thousand
 //! messages a second writes ten lines. The audit also records each denial.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,13 +19,20 @@ use lotmq_programs::HasPrograms as _;
 /// there are accounts in most plants.
 const KNOWN_MAX: usize = 10_000;
 
+/// Denials of a tenant that are remembered for questions why.
+const RECENT_MAX: usize = 256;
+
+/// Bytes of a topic that are remembered with a denial.
+const RECENT_TOPIC_BYTES_MAX: usize = 1_024;
+
 /// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are
 /// their own choice.
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
     by_user: Mutex<HashMap<Denied, u64>>,
     all: AtomicU64,
-    last: Mutex<Option<LastDenial>>,
+    /// The last denials, oldest first.
+    recent: Mutex<VecDeque<LastDenial>>,
 }
 
 /// Denial that came last.
@@ -36,6 +43,10 @@ pub(crate) struct LastDenial {
     pub(crate) scope: &'static str,
     /// Empty where the scope has none.
     pub(crate) topic: String,
+    /// Client Identifier.
+    pub(crate) client_id: Arc<str>,
+    /// Rule or grant that denied it.
+    pub(crate) by: Denier,
     /// In milliseconds since 1970.
     pub(crate) at_ms: u64,
 }
@@ -47,7 +58,13 @@ impl Denials {
     /// Counts a denial; returns the number of denials so far, when this one is to be logged.
     pub(crate) fn note(&self, user: Option<&Arc<str>>, scope: Scope, denial: LastDenial) -> Option<u64> {
         self.all.fetch_add(1, Ordering::Relaxed);
-        *self.last.lock() = Some(denial);
+        {
+            let mut recent = self.recent.lock();
+            if recent.len() >= RECENT_MAX {
+                recent.pop_front();
+            }
+            recent.push_back(denial);
+        }
         let mut known = self.by_user.lock();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -61,8 +78,18 @@ impl Denials {
 impl Denials {
     /// How many there were since the start, and the last one.
     pub(crate) fn so_far(&self) -> (u64, Option<LastDenial>) {
-        (self.all.load(Ordering::Relaxed), self.last.lock().clone())
+        (self.all.load(Ordering::Relaxed), self.recent.lock().back().cloned())
     }
+
+    /// The last denials, oldest first: at most [`RECENT_MAX`].
+    pub(crate) fn recent(&self) -> Vec<LastDenial> {
+        self.recent.lock().iter().cloned().collect()
+    }
+}
+
+/// Part of a topic that is remembered with a denial.
+pub(crate) fn remembered(topic: &str) -> &str {
+    &topic[..topic.floor_char_boundary(RECENT_TOPIC_BYTES_MAX)]
 }
 
 /// Returns the name and place of the rule that denied a request: `rule Valves
@@ -76,7 +103,7 @@ pub fn by(tenant: &Tenant, denier: &Denier) -> String {
 }
 
 /// File and line of a rule that came from a file.
-fn place(tenant: &Tenant, rule: &str) -> Option<String> {
+pub(crate) fn place(tenant: &Tenant, rule: &str) -> Option<String> {
     let registry = tenant.programs().guests.registry.read();
     let rule = registry.get(DefinitionKind::Rule, rule)?;
     let (file, _) = rule.deployed.origin.file();
@@ -88,7 +115,14 @@ mod tests {
     use super::*;
 
     fn last(at_ms: u64) -> LastDenial {
-        LastDenial { user: None, scope: "Publish", topic: "t".to_owned(), at_ms }
+        LastDenial {
+            user: None,
+            scope: "Publish",
+            topic: "t".to_owned(),
+            client_id: "c".into(),
+            by: Denier::Nobody,
+            at_ms,
+        }
     }
 
     #[test]

@@ -148,7 +148,9 @@ impl BrokerHooks for Broker {
         let last = LastDenial {
             user: identity.user().cloned(),
             scope: scope.name(),
-            topic: topic.to_owned(),
+            topic: denials::remembered(topic).to_owned(),
+            client_id: Arc::clone(&client.client_id),
+            by: denier.clone(),
             at_ms: self.core.clock.wall_ms(),
         };
         match tenant.managed().denials.note(identity.user(), scope, last) {

@@ -20,3 +20,4 @@ mod shards;
 mod subscribe;
 mod tenants;
 mod verbs;
+mod why;

@@ -261,6 +261,11 @@ impl GrantList {
     ) -> Option<&Grant> {
         self.0.iter().find(|grant| grant.actions.include(action) && grant.covers(asked, names))
     }
+
+    /// Number of one of these grants, from 1.
+    pub(crate) fn number_of(&self, grant: &Grant) -> usize {
+        self.0.iter().position(|known| std::ptr::eq(known, grant)).map_or(0, |at| at + 1)
+    }
 }
 
 impl TryFrom<Vec<Grant>> for GrantList {

@@ -82,6 +82,21 @@ fn grants_decide_about_topics_in_place_of_rules() {
             assert_eq!(denier, expected, "{topic}");
             assert_eq!(decision.authorization.is_allowed(), expected.is_none(), "{topic}");
             assert!(decision.is_stable, "{topic}");
+            let (explained, steps) = book.explain(&question);
+            assert_eq!(explained, decision, "{topic}");
+            let number = match steps.last() {
+                Some(DecisionStep::Grant { number, is_allowed, .. }) => {
+                    assert_eq!(*is_allowed, expected.is_none(), "{topic}");
+                    *number
+                }
+                Some(DecisionStep::NoGrant) => 0,
+                other => panic!("{topic}: {other:?}"),
+            };
+            assert_eq!(
+                number,
+                ["b", "a/secret", "a/x"].iter().position(|it| *it == topic).unwrap(),
+                "{topic}"
+            );
         }
     }
     let shared = Question::subscribe(&identity, "$share/g/a/x");

@@ -222,6 +222,8 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &sessions::bans::LIST,
             &sessions::bans::ADD,
             &sessions::bans::REMOVE,
+            &sessions::why::WHY,
+            &sessions::why::delivery::WHY_DELIVERY,
         ],
     ),
     (

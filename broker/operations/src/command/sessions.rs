@@ -5,6 +5,7 @@
 //! the broker can be made to leave.
 
 pub(super) mod bans;
+pub(super) mod why;
 
 use std::sync::Arc;
 
