@@ -248,7 +248,7 @@ impl Rulebook {
         witness: &mut impl Witness,
     ) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
-            witness.saw(|| DecisionStep::Root);
+            witness.record(|| DecisionStep::Root);
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }
         let question = &settled(question);
@@ -274,12 +274,12 @@ impl Rulebook {
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
-                witness.saw(|| DecisionStep::Default);
+                witness.record(|| DecisionStep::Default);
                 return denied(Denier::Nobody, is_stable);
             };
             let mut said = None;
             if let Some((_, authorization)) = built_in.next_if(|(at, _)| *at == priority) {
-                witness.saw(|| DecisionStep::BuiltIn { priority, authorization });
+                witness.record(|| DecisionStep::BuiltIn { priority, authorization });
                 if authorization == Authorization::Deny {
                     return denied(Denier::BuiltIn, is_stable);
                 }
@@ -289,7 +289,7 @@ impl Rulebook {
                 let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
                 let name = || Arc::clone(&rule.name);
-                witness.saw(|| DecisionStep::Rule { name: name(), priority, opinion });
+                witness.record(|| DecisionStep::Rule { name: name(), priority, opinion });
                 match opinion {
                     Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
                     // A limited grant, which only a built-in rule gives, is not widened by another
@@ -338,7 +338,7 @@ fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Wit
     let identity = question.identity;
     let names = GrantNames { user: identity.user_name().unwrap_or_default(), client_id: &identity.client_id };
     let Some(grant) = grants.first_about(action, topic, names) else {
-        witness.saw(|| DecisionStep::NoGrant);
+        witness.record(|| DecisionStep::NoGrant);
         return Granting::Denied { by: Denier::NoGrant, lasts: true };
     };
     let (is_allowed, lasts) = match (action, question.message) {
@@ -348,7 +348,7 @@ fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Wit
         _ => (grant.allows(), true),
     };
     let number = || grants.number_of(grant);
-    witness.saw(|| DecisionStep::Grant { number: number(), filter: grant.filter().into(), is_allowed });
+    witness.record(|| DecisionStep::Grant { number: number(), filter: grant.filter().into(), is_allowed });
     match is_allowed {
         true => Granting::Allowed { lasts },
         false => Granting::Denied { by: Denier::Grant(grant.filter().into()), lasts },

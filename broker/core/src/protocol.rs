@@ -11,6 +11,7 @@ mod bearer;
 mod bounds;
 pub mod connect;
 mod discouraged;
+mod exchange;
 mod login;
 mod member_steps;
 pub mod phase;

@@ -29,7 +29,7 @@ use super::guest_id::guest_id;
 use super::hosting::Hosting;
 use super::recorder::LoginEvent;
 use super::route_drivers::login_endpoints::{NoLoginEndpoints, login_endpoints};
-use super::services::{AdmittedClients, TenantServices};
+use super::services::{AdmittedSessions, TenantServices};
 use crate::HasPrograms as _;
 use lotmq_process::this_turn;
 
@@ -108,7 +108,7 @@ impl AuthServices for TenantServices {
         reason_code: ReasonCode,
         reason: Option<&str>,
     ) -> u32 {
-        if let Some((tenant, clients)) = self.admitted_clients() {
+        if let Some((tenant, clients)) = self.admitted_sessions() {
             return clients.revoke(&tenant, whom, reason_code, reason);
         }
         let (whom, reason) = (whom.clone(), reason.map(str::to_owned));
@@ -116,7 +116,7 @@ impl AuthServices for TenantServices {
     }
 
     fn update(&self, run: &RunContext, whom: &Selector, principal: &Principal) -> u32 {
-        if let Some((tenant, clients)) = self.admitted_clients() {
+        if let Some((tenant, clients)) = self.admitted_sessions() {
             return clients.update(&tenant, whom, principal).unwrap_or_else(|reason| {
                 self.record_error(run, "AUTH_ANSWER", &format!("its `update` cannot be used: {reason}"));
                 0
@@ -146,13 +146,13 @@ impl AuthServices for TenantServices {
 impl TenantServices {
     /// Names the member of the login chain that the code serves.
     fn of_login_guest(self, guest: Option<&Arc<LoginGuest>>) -> Self {
-        let clients = guest.map(|guest| Arc::downgrade(guest) as Weak<dyn AdmittedClients>);
-        Self { admitted_clients: clients, ..self }
+        let clients = guest.map(|guest| Arc::downgrade(guest) as Weak<dyn AdmittedSessions>);
+        Self { admitted_sessions: clients, ..self }
     }
 
     /// Clients that the code has let in as a member of the login chain, with their tenant.
-    fn admitted_clients(&self) -> Option<(Arc<Tenant>, Arc<dyn AdmittedClients>)> {
-        Some((self.tenant()?, self.admitted_clients.as_ref()?.upgrade()?))
+    fn admitted_sessions(&self) -> Option<(Arc<Tenant>, Arc<dyn AdmittedSessions>)> {
+        Some((self.tenant()?, self.admitted_sessions.as_ref()?.upgrade()?))
     }
 
     fn intervene(&self, run: &RunContext, event: LoginEvent) -> u32 {

@@ -54,11 +54,11 @@ pub(crate) struct TenantServices {
     /// Local time of the code.
     pub(crate) zone: TimeZone,
     /// Clients that the code has let in; `None` for code that no login chain asks.
-    pub(crate) admitted_clients: Option<Weak<dyn AdmittedClients>>,
+    pub(crate) admitted_sessions: Option<Weak<dyn AdmittedSessions>>,
 }
 
 /// Clients that a member of the login chain has let in, as its code changes them.
-pub(crate) trait AdmittedClients: Send + Sync {
+pub(crate) trait AdmittedSessions: Send + Sync {
     /// Ends their sessions; the number of sessions.
     fn revoke(&self, tenant: &Tenant, whom: &Selector, reason_code: ReasonCode, reason: Option<&str>) -> u32;
 
@@ -134,7 +134,7 @@ impl TenantServices {
             bounds: hosting.message_bounds(),
             ambient: Arc::clone(&hosting.ambient),
             zone: hosting.zone.clone(),
-            admitted_clients: None,
+            admitted_sessions: None,
         }
     }
 

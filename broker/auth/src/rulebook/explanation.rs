@@ -46,17 +46,17 @@ pub enum DecisionStep {
 /// Witness of a decision.
 pub(super) trait Witness {
     /// Takes a step.
-    fn saw(&mut self, step: impl FnOnce() -> DecisionStep);
+    fn record(&mut self, step: impl FnOnce() -> DecisionStep);
 }
 
 /// Nobody asks why.
 impl Witness for () {
     #[inline]
-    fn saw(&mut self, _step: impl FnOnce() -> DecisionStep) {}
+    fn record(&mut self, _step: impl FnOnce() -> DecisionStep) {}
 }
 
 impl Witness for Vec<DecisionStep> {
-    fn saw(&mut self, step: impl FnOnce() -> DecisionStep) {
+    fn record(&mut self, step: impl FnOnce() -> DecisionStep) {
         self.push(step());
     }
 }

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep, Method};
+use lotmq_auth::{Exchange, ExchangeStep};
 use lotmq_codec::{Auth, Disconnect, FixedHeader, PacketType, ProtocolVersion, ReasonCode};
 
 use super::accept::accept;
+use super::exchange::{check_method, login_request, send_challenge};
 use super::member_steps::member_step;
-use super::reauthenticate::{auth, check_method, login_request};
 use crate::arena::Span;
 use crate::client::request::Request;
 use crate::connection::Connection;
@@ -94,25 +94,6 @@ impl Authenticating {
             }
         }
     }
-}
-
-/// Sends the next message of an exchange.
-///
-/// # Errors
-/// The refusal, if it is above the Maximum Packet Size of the Client.
-pub(super) fn send_challenge(
-    connection: &Connection,
-    request: &Request,
-    method: &Method,
-    data: &[u8],
-) -> Result<(), CloseReason> {
-    let packet = auth(ReasonCode::ContinueAuthentication, method, data);
-    if packet.len() > request.recipient.packet_bytes_max as usize {
-        let words = "the next message of the authentication is above the maximum packet size";
-        return Err(refuse(connection, request.recipient, ReasonCode::PacketTooLarge, &words));
-    }
-    connection.transport.write_directly(&packet);
-    Ok(())
 }
 
 /// Reason why an exchange before CONNACK is cut off.

@@ -12,6 +12,7 @@ use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_r
 
 use super::accept::accept;
 use super::banned::check_request;
+use super::exchange::whole_packet;
 use super::login::check_later;
 use super::member_steps::challenge;
 use super::request::{ConnectRefusal, read};
@@ -93,17 +94,6 @@ pub fn begin(
         LoginStep::Ask(_) => accept(connection, request, Err(LoginRefusal::CheckFailed), turn),
         LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
-}
-
-/// Copy of CONNECT for members of the chain that are asked elsewhere.
-pub(super) fn whole_packet(connection: &Connection, body: &[u8]) -> Arc<ConnectPacket> {
-    Arc::new(ConnectPacket {
-        connection: connection.number.into(),
-        endpoint: connection.peer().to_string(),
-        server_name: connection.transport.server_name(),
-        certificate: connection.transport.client_certificate(),
-        body: body.to_vec().into(),
-    })
 }
 
 /// Beginning of an authentication by the method that CONNECT names.

@@ -16,10 +16,8 @@ use lotmq_codec::{
 };
 
 use super::accept::accept;
-use super::authenticate::send_challenge;
-use super::connect::whole_packet;
+use super::exchange::{login_request, send_challenge, whole_packet};
 use super::login::check_later;
-use super::reauthenticate::login_request;
 use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::protocol::phase::{Again, Authenticating, Exchanging, Open, Phase};

@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, MemberChallenge, Method};
-use lotmq_codec::{
-    Auth, EncodeError, PacketType, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, ReasonCode,
-    encode_auth,
-};
+use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, MemberChallenge, Method};
+use lotmq_codec::{Auth, PacketType, ReasonCode};
 use lotmq_session::Time;
 
 use super::accept::login_end;
 use super::bearer::{check_again, check_begin};
+use super::exchange::{auth, check_method, login_request};
 use super::member_steps::again;
 use crate::arena::Span;
 use crate::client::rights::take_identity;
@@ -222,42 +220,4 @@ fn refused(connection: &Connection, open: &Open, turn: &mut Turn, refusal: Login
         hooks.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal);
     });
     Violation::from(refusal).into()
-}
-
-/// Checks that an AUTH has the method of CONNECT \[MQTT-4.12.1-1\].
-pub(super) fn check_method(auth: &Auth<'_>, method: &Method) -> Result<(), Violation> {
-    let is_same = auth.properties.authentication_method() == Some(method.name());
-    if is_same { Ok(()) } else { Err(Violation::MethodChanged) }
-}
-
-/// Encodes an AUTH of the server, with the method of CONNECT \[MQTT-4.12.0-5\].
-pub(super) fn auth(reason: ReasonCode, method: &Method, data: &[u8]) -> Vec<u8> {
-    let encode = |out: &mut Vec<u8>| -> Result<(), EncodeError> {
-        let mut list = PropertyBuf::new();
-        list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8(method.name()))?;
-        if !data.is_empty() {
-            list.push(PropertyId::AuthenticationData, PropertyValue::Binary(data))?;
-        }
-        encode_auth(out, ProtocolVersion::V5, &Auth { reason, properties: list.properties() })
-    };
-    let mut packet = Vec::new();
-    encode(&mut packet)
-        .expect("messages of an exchange are bounded by `auth`, and the reason is one of AUTH");
-    packet
-}
-
-/// Login of an exchange, as `auth` is asked.
-pub(super) fn login_request<'a>(
-    connection: &Connection,
-    user_name: Option<&'a str>,
-    client_id: &Arc<str>,
-) -> LoginRequest<'a> {
-    LoginRequest {
-        user_name,
-        password: None,
-        client_id: Arc::clone(client_id),
-        peer: connection.peer().for_login(),
-        anonymous: connection.listener.anonymous,
-        now_ms: connection.listener.core.clock.now().as_millis(),
-    }
 }

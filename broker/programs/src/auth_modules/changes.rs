@@ -18,9 +18,9 @@ use lotmq_process::this_turn;
 use super::admissions::LoginChange;
 use super::answers::claims;
 use super::asked::LoginGuest;
-use crate::services::AdmittedClients;
+use crate::services::AdmittedSessions;
 
-impl AdmittedClients for LoginGuest {
+impl AdmittedSessions for LoginGuest {
     fn revoke(&self, tenant: &Tenant, whom: &Selector, reason_code: ReasonCode, reason: Option<&str>) -> u32 {
         let revocation = Revocation { reason_code, reason: reason.map(Box::from) };
         change(self, tenant, whom, &LoginChange::Revoke(revocation))

@@ -57,7 +57,7 @@ impl AskedDefinition {
             bounds: MessageBounds::default(),
             ambient,
             zone,
-            admitted_clients: None,
+            admitted_sessions: None,
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         AskedDefinition { definition: Arc::clone(definition), key, services, tenant, hosting }

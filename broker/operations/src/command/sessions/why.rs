@@ -155,10 +155,10 @@ fn qos(call: &Call<'_>) -> Result<u8, Refusal> {
 /// The steps of a decision, as the reply shows them. The last one decides.
 fn decided(tenant: &Tenant, question: &Question<'_>) -> Vec<Value> {
     let (_, steps) = tenant.permissions.explain(question);
-    steps.iter().map(|step| shown(tenant, step)).collect()
+    steps.iter().map(|step| rendered(tenant, step)).collect()
 }
 
-fn shown(tenant: &Tenant, decided: &DecisionStep) -> Value {
+fn rendered(tenant: &Tenant, decided: &DecisionStep) -> Value {
     let said = |is_allowed: bool| if is_allowed { "allow" } else { "deny" };
     match decided {
         DecisionStep::Root => step("root", "allow", "root may do everything"),
