@@ -13,11 +13,11 @@ mod key;
 mod limits;
 mod link;
 mod rights;
-mod subject;
 mod watch;
 
 use std::cell::RefCell;
 
+use auth_settings::common_name;
 use bucket::{Asked, Bucket};
 use clients::{Clients, Status, TooMany};
 use config::Config;
@@ -28,7 +28,6 @@ use lotmq_guest::auth::{
 };
 use lotmq_guest::eprintln;
 use rights::{AGENT, STATUS};
-use subject::common_name;
 
 /// Reason Code of CONNACK: the bucket cannot be read.
 const SERVER_UNAVAILABLE: u8 = 0x88;

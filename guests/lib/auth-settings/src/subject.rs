@@ -2,7 +2,7 @@
 
 /// Returns the common name of a subject; `None` for a subject with none or several, and for one
 /// whose value is in hexadecimal form.
-pub(crate) fn common_name(subject: &str) -> Option<String> {
+pub fn common_name(subject: &str) -> Option<String> {
     let mut found = None;
     for attribute in split(subject, ['+', ',']) {
         let Some((kind, value)) = attribute.split_once('=') else { continue };
