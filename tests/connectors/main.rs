@@ -9,6 +9,7 @@
 )]
 
 mod apart;
+mod auth_http;
 mod bridge;
 mod email;
 mod everything;
@@ -19,6 +20,7 @@ mod line4;
 mod link;
 mod modbus;
 mod modbus_serial;
+mod login_guest;
 mod mongodb;
 mod mysql;
 mod nats;

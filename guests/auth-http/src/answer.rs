@@ -1,8 +1,8 @@
 //! Answer of the server, in the form of EMQX. All that is not clearly an answer is an error, which
 //! keeps the client out.
 
-use auth_settings::grants;
-use lotmq_guest::auth::{Actions, BAD_USER_NAME_OR_PASSWORD, Grant, NOT_AUTHORIZED, Property};
+use auth_settings::{all_topics, grants};
+use lotmq_guest::auth::{BAD_USER_NAME_OR_PASSWORD, Grant, NOT_AUTHORIZED, Property};
 use serde_json::{Map, Value as Json};
 
 use crate::limits::ENTRY_BYTES;
@@ -83,11 +83,10 @@ impl Allowed {
             Some(_) => return Err("is_superuser: true or false".to_owned()),
         };
         let acl = members.get("acl").map(|list| grants(list, "acl")).transpose()?;
-        let everything = || vec![Grant::allow(Actions::PUBLISH | Actions::SUBSCRIBE, "#")];
         Ok(Allowed {
             groups: members.get("groups").map(read_groups).transpose()?.unwrap_or_default(),
             properties: members.get("client_attrs").map(read_properties).transpose()?.unwrap_or_default(),
-            grants: if is_superuser { Some(everything()) } else { acl },
+            grants: if is_superuser { Some(all_topics()) } else { acl },
             expires_ms: members.get("expire_at").map(read_end).transpose()?,
         })
     }

@@ -14,6 +14,11 @@ const RULES_MAX: usize = 1_000;
 /// Members of a rule.
 const MEMBERS: [&str; 5] = ["permission", "action", "topic", "qos", "retain"];
 
+/// Grants of a superuser: all topics but those that begin with `$`.
+pub fn all_topics() -> Vec<Grant> {
+    vec![Grant::allow(Actions::PUBLISH | Actions::SUBSCRIBE, "#")]
+}
+
 /// Reads a list. `name` is its name in errors.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ mod settings;
 mod subject;
 mod template;
 
-pub use grants::grants;
+pub use grants::{all_topics, grants};
 pub use settings::{Settings, parse};
 pub use subject::common_name;
-pub use template::{Placeholder, Template, Unfit, VALUE_BYTES_MAX};
+pub use template::{Placeholder, Template, TemplatePart, Unfit, VALUE_BYTES_MAX};

@@ -120,12 +120,12 @@ impl Placeholder {
 /// Text with placeholders: `${username}`. `${$}` stands for `$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
-/// Part of a template.
+/// TemplatePart of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TemplatePart {
     /// Text as it is.
     Text(String),
     /// Place of a value.
@@ -135,7 +135,7 @@ pub enum Part {
 impl Template {
     /// A text without placeholders.
     pub fn fixed(text: &str) -> Template {
-        Template { parts: vec![Part::Text(text.to_owned())] }
+        Template { parts: vec![TemplatePart::Text(text.to_owned())] }
     }
 
     /// Reads a template.
@@ -160,35 +160,35 @@ impl Template {
                 return Err(format!("${{{}}} is no placeholder; they are {known}", name.escape_debug()));
             };
             if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
+                parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
             }
-            parts.push(Part::Placeholder(*placeholder));
+            parts.push(TemplatePart::Placeholder(*placeholder));
         }
         plain.push_str(rest);
         if !plain.is_empty() {
-            parts.push(Part::Text(plain));
+            parts.push(TemplatePart::Text(plain));
         }
         Ok(Template { parts })
     }
 
     /// Parts in their order.
-    pub fn parts(&self) -> &[Part] {
+    pub fn parts(&self) -> &[TemplatePart] {
         &self.parts
     }
 
     /// Its text around the placeholders.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Text(text) => Some(text.as_str()),
-            Part::Placeholder(_) => None,
+            TemplatePart::Text(text) => Some(text.as_str()),
+            TemplatePart::Placeholder(_) => None,
         })
     }
 
     /// Placeholders in their order.
     pub fn placeholders(&self) -> impl Iterator<Item = Placeholder> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Text(_) => None,
-            Part::Placeholder(placeholder) => Some(*placeholder),
+            TemplatePart::Text(_) => None,
+            TemplatePart::Placeholder(placeholder) => Some(*placeholder),
         })
     }
 
@@ -200,8 +200,8 @@ impl Template {
         let mut rendered = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Text(text) => rendered.extend_from_slice(text.as_bytes()),
-                Part::Placeholder(placeholder) => {
+                TemplatePart::Text(text) => rendered.extend_from_slice(text.as_bytes()),
+                TemplatePart::Placeholder(placeholder) => {
                     let value = placeholder.value(login)?;
                     escape(&value, &mut rendered)
                         .map_err(|reason| Unfit { placeholder: *placeholder, reason })?;
