@@ -1,7 +1,7 @@
 //! Guest `auth-http`: logins that an HTTP server of the test decides.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
@@ -112,6 +112,17 @@ fn unknown_user_is_the_next_members_if_the_configuration_says_so() {
     assert_eq!(refused(try_login(&broker, "c", "broken", PASSWORD)), ReasonCode::ServerUnavailable);
 }
 
+/// Checks that a client reaches neither a topic of others nor all of them.
+fn expect_nothing_wider(client: &mut Client, others: &str) {
+    for topic in [others, "d/a/x", "d/x/c/x", "d/ann/x", "d/ann/a/x"] {
+        assert_eq!(publish(client, topic), ReasonCode::NotAuthorized, "{topic}");
+    }
+    for filter in ["#", "d/#", "d/+/+/#", "d/ann/+/#", "d/ann/#"] {
+        let code = client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+        assert_eq!(code, ReasonCode::NotAuthorized, "{filter}");
+    }
+}
+
 #[test]
 fn hostile_names_reach_the_server_whole_and_widen_nothing() {
     let seen: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -123,24 +134,26 @@ fn hostile_names_reach_the_server_whole_and_widen_nothing() {
     let more = json!({"path": "/auth?user=${username}&end=1", "headers": {"X-Peer": "${peerhost}"}});
     let broker = broker(&server, &more);
     login(&broker, "ann");
-    let hostile = ["\"},\"result\":\"allow", "a&end=2", "%2F", "%u", "+", "#", "a/+", "a/b", "' OR 1=1 --"];
-    for user in hostile {
+    for text in
+        ["\"},\"result\":\"allow", "a&end=2", "%2F", "%u", "%c", "+", "#", "a/+", "a/b", "..", "' OR 1=1 --"]
+    {
+        // As a user name. The broker takes none with `/`, `+` or `#`.
         seen.lock().unwrap().clear();
-        let mut client = try_login(&broker, "c", user, PASSWORD).unwrap();
+        match try_login(&broker, "c", text, PASSWORD) {
+            Ok(mut client) => expect_nothing_wider(&mut client, "d/ann/c/x"),
+            refusal => assert_eq!(refused(refusal), ReasonCode::NotAuthorized),
+        }
         let asked = seen.lock().unwrap().pop().unwrap();
         let sent: Json = serde_json::from_slice(&asked.body).unwrap();
-        assert_eq!(sent, json!({"username": user, "password": PASSWORD, "clientid": "c"}));
+        assert_eq!(sent, json!({"username": text, "password": PASSWORD, "clientid": "c"}));
         assert_eq!(asked.field("x-peer"), Some("127.0.0.1"));
         let line = asked.line();
-        let query = line.strip_prefix("POST /auth?user=").and_then(|rest| rest.strip_suffix("&end=1")).unwrap();
+        let query =
+            line.strip_prefix("POST /auth?user=").and_then(|rest| rest.strip_suffix("&end=1")).unwrap();
         assert!(!query.contains(['&', '/', '#', ' ', '"']), "{line}");
-        for topic in ["d/ann/c/x", "d/a/c/x", "d/x/c/x", "d/a/b/c/x"] {
-            assert_eq!(publish(&mut client, topic), ReasonCode::NotAuthorized, "{user} {topic}");
-        }
-        for filter in ["#", "d/#", "d/+/c/#", "d/ann/c/#"] {
-            let code = client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
-            assert_eq!(code, ReasonCode::NotAuthorized, "{user} {filter}");
-        }
+        // As a Client Identifier, which stands in the list of the server.
+        let mut client = try_login(&broker, text, "ann", PASSWORD).unwrap();
+        expect_nothing_wider(&mut client, "d/ann/other/x");
     }
     // Such values are refused without a request.
     seen.lock().unwrap().clear();
@@ -152,13 +165,20 @@ fn hostile_names_reach_the_server_whole_and_widen_nothing() {
 #[test]
 fn control_character_and_slash_reach_neither_header_nor_path() {
     let server = HttpServer::start(|_| Answer::Keep(b"HTTP/1.1 204 So\r\n\r\n".to_vec()));
-    let more = json!({"path": "/users/${username}", "method": "GET", "headers": {"X-Client": "${clientid}"}});
+    let more = json!({"path": "/users/${username}", "method": "GET", "headers": {"X-Token": "${password}"}});
     let broker = broker(&server, &more);
     login(&broker, "ann");
     let before = server.asked().len();
-    for (client_id, user) in [("a\r\nX-Admin: 1", "ann"), ("c", "../admin"), ("c", ".."), ("c", "a/b"), (" c", "ann")] {
-        let code = refused(try_login(&broker, client_id, user, PASSWORD));
-        assert_eq!(code, ReasonCode::BadUserNameOrPassword, "{client_id:?} {user}");
+    for (user, password) in [
+        ("ann", "a\r\nX-Admin: 1"),
+        ("ann", "a\0"),
+        ("ann", " a"),
+        ("../admin", "p"),
+        ("..", "p"),
+        ("a/b", "p"),
+    ] {
+        let code = refused(try_login(&broker, "c", user, password));
+        assert_eq!(code, ReasonCode::BadUserNameOrPassword, "{user} {password:?}");
     }
     assert_eq!(server.asked().len(), before);
     assert!(server.asked().iter().all(|asked| asked.line() == "GET /users/ann"));
@@ -168,17 +188,21 @@ fn control_character_and_slash_reach_neither_header_nor_path() {
 fn outage_keeps_out_and_ends_by_itself() {
     let server = HttpServer::start(decide);
     let address = server.address;
-    let broker = broker(&server, &json!({"timeout_seconds": 1, "cache_seconds": 60, "cache_deny_seconds": 0}));
+    let broker =
+        broker(&server, &json!({"timeout_seconds": 1, "cache_seconds": 60, "cache_deny_seconds": 0}));
     let mut ann = login(&broker, "ann");
     drop(server);
     // The cache has this answer, and no other.
     login(&broker, "ann");
     assert_eq!(refused(try_login(&broker, "c", "ann", "wrong")), ReasonCode::ServerUnavailable);
     assert_eq!(refused(try_login(&broker, "c", "bob", PASSWORD)), ReasonCode::ServerUnavailable);
-    let silent = HttpServer::start_at(address, None, |_| Answer::Stall(Vec::new()));
+    // A server that does not answer its first request.
+    let was_asked = AtomicBool::new(false);
+    let _back = HttpServer::start_at(address, None, move |asked| match was_asked.swap(true, SeqCst) {
+        false => Answer::Stall(Vec::new()),
+        true => decide(asked),
+    });
     assert_eq!(refused(try_login(&broker, "c", "bob", PASSWORD)), ReasonCode::ServerUnavailable);
-    drop(silent);
-    let _back = HttpServer::start_at(address, None, decide);
     login(&broker, "bob").ping().unwrap();
     let log = broker.log().text();
     assert!(log.contains("the HTTP server did not decide: ") && !log.contains(PASSWORD), "{log}");

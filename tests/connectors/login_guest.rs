@@ -25,9 +25,7 @@ impl Guest {
 
 /// Options of a broker that asks these members, and bans nobody.
 pub(crate) fn options(members: &str) -> BrokerOptions {
-    crate::options()
-        .variable("LOTMQ_AUTH_MODULES", members)
-        .variable("LOTMQ_AUTH_BAN_CONNECTS_PER_MIN", "0")
+    crate::options().variable("LOTMQ_AUTH_MODULES", members).variable("LOTMQ_AUTH_BAN_CONNECTS_PER_MIN", "0")
 }
 
 /// A text with blanks, as an argument of a command.

@@ -10,6 +10,7 @@
 
 mod apart;
 mod auth_http;
+mod auth_sql;
 mod bridge;
 mod email;
 mod everything;
