@@ -1,5 +1,5 @@
-//! Answers of the server, for a time. The key is a keyed hash over the request, the password and the
-//! name of the user, so memory has no password.
+//! Answers of the server, for a time. The key is a keyed hash over request, password and name of
+//! the user, so memory has no password.
 //!
 //! Invariant: denials are stored apart, so a flood of wrong passwords displaces no user who is let
 //! in. An error is never stored.

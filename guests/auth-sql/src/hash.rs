@@ -178,7 +178,8 @@ impl Pbkdf2 {
         Ok(Pbkdf2 { digest, rounds, salt, key })
     }
 
-    /// Reads `i=ROUNDS[,l=BYTES]$SALT$KEY`, and `ROUNDS$SALT$KEY` of passlib, which has `.` for `+`.
+    /// Reads `i=ROUNDS[,l=BYTES]$SALT$KEY`, and `ROUNDS$SALT$KEY` of passlib, which has `.` for
+    /// `+`.
     fn read_phc(text: &str, digest: Digest) -> Result<Pbkdf2, Unusable> {
         let malformed = Unusable::Malformed("PBKDF2");
         let [parameters, salt, key] = *text.split('$').collect::<Vec<_>>() else { return Err(malformed) };

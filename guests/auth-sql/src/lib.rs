@@ -14,6 +14,7 @@ mod wire;
 
 use std::cell::RefCell;
 
+use auth_settings::all_topics;
 use config::Config;
 use hash::Hash;
 use lotmq_guest::auth::{
@@ -21,7 +22,7 @@ use lotmq_guest::auth::{
     config as configuration, deny, metrics,
 };
 use query::Query;
-use rows::{UserRow, grants_of, groups_of, superuser_grants};
+use rows::{UserRow, grants_of, groups_of};
 use session::{Failure, Session, Table};
 
 /// Reason Code of CONNACK: the database did not answer.
@@ -103,7 +104,7 @@ impl Open {
         let mut asked = |query: &Query| ask(session, config, query, login, until_ms);
         let groups = config.groups.as_ref().map(&mut asked).transpose()?.map(groups_of).unwrap_or_default();
         let grants: Option<Vec<Grant>> = match (&config.grants, is_superuser) {
-            (_, true) => Some(superuser_grants()),
+            (_, true) => Some(all_topics()),
             (Some(query), false) => Some(grants_of(&asked(query)?).map_err(unavailable)?),
             (None, false) => None,
         };

@@ -1,6 +1,6 @@
 //! Rows of an answer: the hash of a user, groups, and grants.
 
-use auth_settings::{all_topics, grants};
+use auth_settings::grants;
 use lotmq_guest::auth::Grant;
 use serde_json::{Map, Value as Json};
 
@@ -66,11 +66,6 @@ pub(crate) fn grants_of(table: &Table) -> Result<Vec<Grant>, String> {
         Json::Object(rule)
     };
     grants(&Json::Array(table.rows.iter().map(rule).collect()), "grants_query: row ")
-}
-
-/// Grants of a superuser.
-pub(crate) fn superuser_grants() -> Vec<Grant> {
-    all_topics()
 }
 
 /// Value of a cell, as an access control list in JSON has it.

@@ -217,8 +217,8 @@ fn error_text(body: &ErrorResponseBody) -> String {
             _ => {}
         }
     }
-    let text: String = format!("{message} (SQLSTATE {code})").chars().take(ERROR_CHARACTERS_MAX).collect();
-    text.escape_debug().to_string()
+    let message: String = message.chars().take(ERROR_CHARACTERS_MAX).collect();
+    format!("{message} (SQLSTATE {code})")
 }
 
 fn unproven() -> String {
