@@ -1,10 +1,11 @@
-//! Guest `auth-sql`: logins checked against a PostgreSQL server that the test starts.
+//! Guest `auth-sql`: logins checked against PostgreSQL and MariaDB servers that the tests start.
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_test_support::{Authority, Broker, PostgresServer, SqlServer as _, eventually};
+use lotmq_test_support::{Authority, Broker, BrokerOptions, PostgresServer, SqlServer as _, eventually};
 use serde_json::{Value as Json, json};
 
 use crate::login_guest::{Guest, options, quoted, refused};
+use crate::mysql::server::{self as mariadb, Server as MariaDb};
 
 /// The guest, as operators upload it.
 const SQL: &[u8] = include_bytes!("../../guests/auth-sql/prebuilt/auth-sql.wasm");
@@ -255,4 +256,120 @@ fn server_is_trusted_by_its_certificate() {
     stage.install(&place(json!({"SERVER_CA_CERT_PATH": authority.file().display().to_string()})));
     stage.login("ann").ping().unwrap();
     stage.server.until("SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'lotmq'", "1");
+}
+
+/// Members of the configuration for a MariaDB server.
+fn mariadb_members(server: &MariaDb) -> Json {
+    json!({
+        "server": "mysql", "endpoints": {"sql": {"HOST": "127.0.0.1", "PORT": server.port}},
+        "database": mariadb::DATABASE, "db_user": mariadb::USER, "db_password": mariadb::PASSWORD,
+        "query": QUERY, "grants_query": GRANTS, "timeout_seconds": 1,
+        "groups_query": "SELECT 'staff' FROM users WHERE username = ${username}",
+    })
+}
+
+/// A broker that asks the guest about users of a MariaDB server.
+fn with_mariadb(server: &MariaDb, options: BrokerOptions, config: &Json) -> Broker {
+    let tables = tables()
+        .replace("serial", "bigint AUTO_INCREMENT PRIMARY KEY")
+        .replace("username text PRIMARY", "username varchar(99) PRIMARY");
+    server.sql(
+        &tables.replace(
+            "(SELECT password_hash FROM users WHERE username = 'ann')",
+            &format!("'{}'", USERS[0].1),
+        ),
+    );
+    let broker = options.start();
+    let place = format!("127.0.0.1:{}", server.port);
+    Guest { name: "db", component: SQL }.install(&broker, &place, config);
+    broker
+}
+
+fn login_at(broker: &Broker, client_id: &str, user: &str, password: &str) -> Result<Client, ClientError> {
+    Client::connect(broker.address(), &ConnectOptions::v5(client_id).user(user, password))
+}
+
+#[test]
+fn mariadb_verifies_passwords_and_its_grants_decide_about_topics() {
+    let Some(mut server) = MariaDb::start() else { return };
+    let broker = with_mariadb(&server, options("db,builtin"), &mariadb_members(&server));
+    for user in ["ann", "bob", "carl", "dora"] {
+        let mut client = eventually("the user is let in", || login_at(&broker, user, user, PASSWORD).ok());
+        assert!(!publish(&mut client, &format!("d/{user}/x")).is_failure(), "{user}");
+        assert_eq!(publish(&mut client, "d/other/x"), ReasonCode::NotAuthorized, "{user}");
+        let wrong = refused(login_at(&broker, "c", user, "pencils"));
+        assert_eq!(wrong, ReasonCode::BadUserNameOrPassword, "{user}");
+    }
+    let mut admin = login_at(&broker, "admin", "admin", PASSWORD).unwrap();
+    assert!(!publish(&mut admin, "d/ann/secret").is_failure());
+    for user in ["plain", "nobody", "' OR '1'='1", "'; DROP TABLE users; --", "\\' OR 1=1 --", "\"", "*"] {
+        let code = refused(login_at(&broker, "c", user, PASSWORD));
+        assert_eq!(code, ReasonCode::BadUserNameOrPassword, "{user}");
+    }
+    for client_id in ["+", "#", "a/+", "a/b"] {
+        let mut client = login_at(&broker, client_id, "ann", PASSWORD).unwrap();
+        for filter in ["#", "c/#", "c/+/#", "c/a/#"] {
+            let code = client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
+            assert_eq!(code, ReasonCode::NotAuthorized, "{client_id} {filter}");
+        }
+    }
+    assert_eq!(server.try_sql("SELECT count(*) FROM users").unwrap(), "11");
+    server.end_at_once();
+    assert_eq!(refused(login_at(&broker, "c", "ann", PASSWORD)), ReasonCode::ServerUnavailable);
+    server.start_again();
+    login_at(&broker, "ann", "ann", PASSWORD).unwrap().ping().unwrap();
+    let frozen = server.freeze();
+    assert_eq!(refused(login_at(&broker, "c", "ann", PASSWORD)), ReasonCode::ServerUnavailable);
+    drop(frozen);
+    eventually("the user is let in", || login_at(&broker, "ann", "ann", PASSWORD).ok());
+    let log = broker.log().text();
+    assert!(!log.contains(mariadb::PASSWORD) && !log.contains("$2b$"), "{log}");
+}
+
+#[test]
+fn query_that_fails_at_mariadb_keeps_out_and_changes_nothing() {
+    let Some(server) = MariaDb::start() else { return };
+    let members = mariadb_members(&server);
+    let broker = with_mariadb(&server, options("db,builtin"), &members);
+    eventually("the user is let in", || login_at(&broker, "ann", "ann", PASSWORD).ok());
+    let place = format!("127.0.0.1:{}", server.port);
+    for (member, value, told) in [
+        ("query", "DELETE FROM users WHERE username <> ${username}", "READ ONLY transaction"),
+        ("query", "SELECT password_hash FROM people WHERE n = ${username}", "people' doesn't exist"),
+        ("query", "SELECT now() AS password_hash, ${username}", "no text and no whole number"),
+        ("db_password", "hidden-password", "Access denied for user"),
+    ] {
+        let mut members = members.clone();
+        members[member] = value.into();
+        Guest { name: "db", component: SQL }.install(&broker, &place, &members);
+        eventually(told, || {
+            drop(login_at(&broker, "c", "ann", PASSWORD));
+            broker.log().text().contains(told).then_some(())
+        });
+        assert_eq!(refused(login_at(&broker, "c", "ann", PASSWORD)), ReasonCode::ServerUnavailable);
+    }
+    assert_eq!(server.try_sql("SELECT count(*) FROM users").unwrap(), "11");
+    assert!(!broker.log().text().contains("hidden-password"));
+}
+
+#[test]
+fn mariadb_is_trusted_by_its_certificate() {
+    let authority = Authority::new();
+    let Some(server) = MariaDb::start_with(&[], Some(&authority.server("localhost"))) else { return };
+    let mut members = mariadb_members(&server);
+    let place = &mut members["endpoints"]["sql"];
+    place["USE_STARTTLS"] = true.into();
+    place["TLS_SERVER_NAME"] = "localhost".into();
+    place["SERVER_CA_CERT_PATH"] = authority.file().display().to_string().into();
+    let roots = authority.file().parent().unwrap().display().to_string();
+    let options = options("db,builtin").variable("LOTMQ_ROUTES_FILE_ROOTS", &roots);
+    let broker = with_mariadb(&server, options, &members);
+    eventually("the user is let in", || login_at(&broker, "ann", "ann", PASSWORD).ok());
+    members["endpoints"]["sql"].as_object_mut().unwrap().remove("SERVER_CA_CERT_PATH");
+    let address = format!("127.0.0.1:{}", server.port);
+    Guest { name: "db", component: SQL }.install(&broker, &address, &members);
+    eventually("the certificate is not trusted", || {
+        drop(login_at(&broker, "c", "ann", PASSWORD));
+        broker.log().text().contains("did not decide: TLS").then_some(())
+    });
 }

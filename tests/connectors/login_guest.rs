@@ -23,7 +23,7 @@ impl Guest {
     }
 }
 
-/// Options of a broker that asks these members, and bans nobody.
+/// Options of a broker that asks these members, bans nobody, and lets nobody wait after failures.
 pub(crate) fn options(members: &str) -> BrokerOptions {
     crate::options().variable("LOTMQ_AUTH_MODULES", members).variable("LOTMQ_AUTH_BAN_CONNECTS_PER_MIN", "0")
 }

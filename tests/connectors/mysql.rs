@@ -2,7 +2,7 @@
 //! the way and at its end, and a login as MySQL has it.
 
 mod fake;
-mod server;
+pub(crate) mod server;
 
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Authority, Broker, Program, SqlServer as _, WAIT_MAX, eventually};

@@ -10,8 +10,9 @@ use crate::query::Query;
 pub(crate) const ENDPOINT: &str = "sql";
 
 /// Members of the configuration.
-const MEMBERS: [&str; 12] = [
+const MEMBERS: [&str; 13] = [
     "endpoints",
+    "server",
     "database",
     "db_user",
     "db_password",
@@ -43,9 +44,18 @@ pub(crate) struct Config {
     pub(crate) timeout_ms: u64,
 }
 
+/// Kind of a database server.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+}
+
 /// Settings of a session with the database server.
 #[derive(Debug)]
 pub(crate) struct Server {
+    pub(crate) kind: Kind,
     pub(crate) database: String,
     pub(crate) user: String,
     pub(crate) password: Option<String>,
@@ -64,24 +74,29 @@ impl Config {
         let settings = Settings::of(&json, &MEMBERS)?;
         settings.check_endpoint(ENDPOINT)?;
         if ["USE_TLS", "USE_SSL"].iter().any(|tls| settings.endpoint_has(ENDPOINT, tls)) {
-            let allowed = "USE_STARTTLS in place of USE_TLS: PostgreSQL begins TLS behind a request";
+            let allowed = "USE_STARTTLS in place of USE_TLS: databases begin TLS behind a first message";
             return Err(settings.wrong("endpoints.sql", allowed));
         }
         let timeout_s = settings.number("timeout_seconds", TIMEOUT_SECONDS, TIMEOUT_RANGE, "seconds")?;
         let timeout_ms = timeout_s * 1_000;
+        let kind = match settings.choice("server", &["postgresql", "mysql"])? {
+            "mysql" => Kind::Mysql,
+            _ => Kind::Postgres,
+        };
         let user = settings.template("user")?.map_or_else(|| Template::parse("${username}"), Ok)?;
         let needed = || settings.wrong("query", "needed; a SELECT of password_hash with a placeholder");
         Ok(Config {
             server: Server {
+                kind,
                 database: text_without_nul(&settings, "database")?,
                 user: text_without_nul(&settings, "db_user")?,
                 password: settings.text("db_password")?,
                 starts_tls: settings.endpoint_has(ENDPOINT, "USE_STARTTLS"),
                 timeout_ms,
             },
-            query: Query::read(&settings, "query")?.ok_or_else(needed)?,
-            groups: Query::read(&settings, "groups_query")?,
-            grants: Query::read(&settings, "grants_query")?,
+            query: Query::read(&settings, "query", kind)?.ok_or_else(needed)?,
+            groups: Query::read(&settings, "groups_query", kind)?,
+            grants: Query::read(&settings, "grants_query", kind)?,
             salted: salted_form(&settings)?,
             user,
             passes_unknown: settings.passes_unknown()?,
@@ -132,6 +147,11 @@ mod tests {
             assert!(error.starts_with(reason), "{members}: {error}");
         }
         for (members, reason) in [
+            (r#","server":"oracle""#, "server: \"postgresql\" or \"mysql\""),
+            (
+                r#","server":"mysql","groups_query":"SELECT ?, ${username}""#,
+                "groups_query: ? and ${…} do not",
+            ),
             (r#","grants_query":"x""#, "grants_query: it has no placeholder"),
             (r#","pbkdf2_digest":"sha512""#, "pbkdf2_digest: needs pbkdf2_iterations"),
             (r#","pbkdf2_digest":"md5""#, "pbkdf2_digest: \"sha256\" or \"sha512\""),

@@ -1,21 +1,24 @@
-//! Logins checked against a PostgreSQL database: a query returns the password hash of a user,
+//! Logins checked against a PostgreSQL, MySQL or MariaDB database: a query returns the password hash of a user,
 //! others return groups and grants.
 //!
 //! Invariant: a database that is away, too slow or answers anything unexpected keeps the client
 //! out. Values are parameters, and the password never leaves the guest.
 
 mod config;
+mod database;
 mod hash;
 mod limits;
+mod mysql;
+mod postgres;
 mod query;
 mod rows;
-mod session;
 mod wire;
 
 use std::cell::RefCell;
 
 use auth_settings::all_topics;
 use config::Config;
+use database::{Failure, Session, Table};
 use hash::Hash;
 use lotmq_guest::auth::{
     Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Grant, Login, Permission, Principal, allow, ambient,
@@ -23,7 +26,6 @@ use lotmq_guest::auth::{
 };
 use query::Query;
 use rows::{UserRow, grants_of, groups_of};
-use session::{Failure, Session, Table};
 
 /// Reason Code of CONNACK: the database did not answer.
 const SERVER_UNAVAILABLE: u8 = 0x88;
@@ -133,7 +135,7 @@ fn ask(
             })?,
         };
         count("sql_queries");
-        match open.ask(query, &values, until_ms) {
+        match open.ask(query, values.clone(), until_ms) {
             Ok(table) => {
                 *session = Some(open);
                 return Ok(table);

@@ -3,7 +3,10 @@
 use auth_settings::{Placeholder, Settings, Template, TemplatePart, escape};
 use lotmq_guest::auth::Login;
 
-/// A statement with `$1`, `$2`, … and the values that they stand for.
+use crate::config::Kind;
+
+/// A statement with `$1`, `$2`, … for PostgreSQL, or `?` for MySQL, and the values that they stand
+/// for.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Query {
     /// Text of the statement.
@@ -16,14 +19,14 @@ impl Query {
     ///
     /// # Errors
     /// The member is no query with placeholders.
-    pub(crate) fn read(settings: &Settings<'_>, member: &str) -> Result<Option<Query>, String> {
+    pub(crate) fn read(settings: &Settings<'_>, member: &str, kind: Kind) -> Result<Option<Query>, String> {
         let Some(json) = settings.raw(member) else { return Ok(None) };
         let text = json.as_str().ok_or_else(|| settings.wrong(member, "a text"))?;
-        let query = Template::parse(text).and_then(|template| Query::of(&template));
+        let query = Template::parse(text).and_then(|template| Query::of(&template, kind));
         query.map(Some).map_err(|reason| settings.wrong(member, &reason))
     }
 
-    fn of(template: &Template) -> Result<Query, String> {
+    fn of(template: &Template, kind: Kind) -> Result<Query, String> {
         let (mut sql, mut placeholders) = (String::new(), Vec::new());
         for part in template.parts() {
             match part {
@@ -31,8 +34,12 @@ impl Query {
                 TemplatePart::Placeholder(Placeholder::Password) => {
                     return Err("${password} would stand in the log of the database".to_owned());
                 }
-                TemplatePart::Placeholder(_) if sql.ends_with(['\'', '"']) => {
+                TemplatePart::Placeholder(_) if sql.ends_with(['\'', '"', '`']) => {
                     return Err("no quotation marks around a placeholder".to_owned());
+                }
+                TemplatePart::Placeholder(placeholder) if kind == Kind::Mysql => {
+                    placeholders.push(*placeholder);
+                    sql.push('?');
                 }
                 TemplatePart::Placeholder(placeholder) => {
                     let known = placeholders.iter().position(|known| known == placeholder);
@@ -44,8 +51,13 @@ impl Query {
                 }
             }
         }
+        if kind == Kind::Mysql && template.texts().any(|text| text.contains('?')) {
+            return Err("? and ${…} do not go together".to_owned());
+        }
         let mut behind_dollars = template.texts().flat_map(|text| text.split('$').skip(1));
-        if behind_dollars.any(|behind| behind.starts_with(|next: char| next.is_ascii_digit())) {
+        if kind == Kind::Postgres
+            && behind_dollars.any(|behind| behind.starts_with(|next: char| next.is_ascii_digit()))
+        {
             return Err("$1 and ${…} do not go together".to_owned());
         }
         if sql.contains('\0') {
@@ -82,8 +94,11 @@ mod tests {
     #[test]
     fn placeholders_become_parameters() {
         let text = "SELECT h FROM t WHERE u = ${username} AND (c = ${clientid} OR v = ${username}) -- ${$}x";
-        let query = Query::of(&Template::parse(text).unwrap()).unwrap();
+        let query = Query::of(&Template::parse(text).unwrap(), Kind::Postgres).unwrap();
         assert_eq!(query.sql, "SELECT h FROM t WHERE u = $1 AND (c = $2 OR v = $1) -- $x");
+        let mysql = Query::of(&Template::parse(text).unwrap(), Kind::Mysql).unwrap();
+        assert_eq!(mysql.sql, "SELECT h FROM t WHERE u = ? AND (c = ? OR v = ?) -- $x");
+        assert_eq!(mysql.values(&login("u", "p")).unwrap().len(), 3);
         let mut login = login("'; DROP TABLE t; --", "p");
         login.client_id = "c".to_owned();
         assert_eq!(query.values(&login).unwrap(), [b"'; DROP TABLE t; --".to_vec(), b"c".to_vec()]);

@@ -4,7 +4,7 @@ use auth_settings::grants;
 use lotmq_guest::auth::Grant;
 use serde_json::{Map, Value as Json};
 
-use crate::session::Table;
+use crate::database::Table;
 
 /// Row of a user.
 #[derive(Debug, PartialEq)]
@@ -21,15 +21,15 @@ impl UserRow {
     /// # Errors
     /// The answer has another form, or several rows.
     pub(crate) fn of(table: &Table) -> Result<Option<UserRow>, String> {
-        if !table.columns.iter().any(|name| name == "password_hash") {
-            return Err("query: its answer has no column password_hash".to_owned());
-        }
         let [row] = table.rows.as_slice() else {
             return match table.rows.len() {
                 0 => Ok(None),
                 count => Err(format!("query: it returns {count} rows in place of one")),
             };
         };
+        if !table.columns.iter().any(|name| name == "password_hash") {
+            return Err("query: its answer has no column password_hash".to_owned());
+        }
         let Some(password_hash) = table.cell(row, "password_hash") else { return Ok(None) };
         let is_superuser = match table.cell(row, "is_superuser") {
             None => false,
@@ -52,7 +52,7 @@ pub(crate) fn groups_of(table: Table) -> Vec<String> {
 /// A row that no grant expresses.
 pub(crate) fn grants_of(table: &Table) -> Result<Vec<Grant>, String> {
     for needed in ["permission", "action", "topic"] {
-        if !table.columns.iter().any(|name| name == needed) {
+        if !table.rows.is_empty() && !table.columns.iter().any(|name| name == needed) {
             return Err(format!("grants_query: its answer has no column {needed}"));
         }
     }
@@ -113,7 +113,7 @@ mod tests {
         let two: &[Option<&str>] = &[Some("h"), None, None];
         let error = UserRow::of(&table(&columns, &[two, two])).unwrap_err();
         assert_eq!(error, "query: it returns 2 rows in place of one");
-        let error = UserRow::of(&table(&["hash"], &[])).unwrap_err();
+        let error = UserRow::of(&table(&["hash"], &[&[Some("h")]])).unwrap_err();
         assert_eq!(error, "query: its answer has no column password_hash");
         let error = UserRow::of(&table(&columns, &[&[Some("h"), None, Some("yes")]])).unwrap_err();
         assert_eq!(error, "query: is_superuser is no boolean");
@@ -134,7 +134,7 @@ mod tests {
         let rows: [&[Option<&str>]; 1] = [&[Some("allow"), Some("read"), Some("x"), None, None]];
         let error = grants_of(&table(&columns, &rows)).unwrap_err();
         assert_eq!(error, "grants_query: row [0].action: \"publish\", \"subscribe\" or \"all\"");
-        let error = grants_of(&table(&["topic"], &[])).unwrap_err();
+        let error = grants_of(&table(&["topic"], &[&[Some("x")]])).unwrap_err();
         assert_eq!(error, "grants_query: its answer has no column permission");
         assert_eq!(groups_of(table(&["g"], &[&[Some("a")], &[None]])), ["a"]);
     }

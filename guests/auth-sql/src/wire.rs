@@ -108,7 +108,11 @@ impl Wire {
     }
 }
 
-fn left_ms(until_ms: u64) -> Result<u32, String> {
+/// Milliseconds until a time.
+///
+/// # Errors
+/// It is over.
+pub(crate) fn left_ms(until_ms: u64) -> Result<u32, String> {
     match until_ms.saturating_sub(ambient::monotonic_ms()) {
         0 => Err("it has not answered in time".to_owned()),
         left_ms => Ok(u32::try_from(left_ms).unwrap_or(u32::MAX)),

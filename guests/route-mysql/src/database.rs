@@ -5,22 +5,23 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use lotmq_guest::route::Failure;
+use lotmq_guest::route::{Connection, Failure};
 use mysql_common::Value;
+use mysql_session::{Done, Fault, OnRow, Session, broken};
 use route_sql::rows::{self, Column, Row};
 use route_sql::{
     Answer, Block, Database, Dialect, Filled, KnownTable, KnownTables, Server, Target, UnknownName, Write,
     affected,
 };
 
-use crate::fault::{Fault, broken};
+use crate::connect::connect;
+use crate::fault::FaultClass as _;
 use crate::limits::{PARAMETERS_MAX, ROWS_MAX};
 use crate::parameter::{bound, without_zones};
-use crate::session::{Done, OnRow, Session};
 
 /// An open database.
 pub(crate) struct MySql {
-    session: Session,
+    session: Session<Connection>,
     dialect: Dialect,
     is_raw: bool,
     /// Tables that rows were stored in.
@@ -39,7 +40,7 @@ struct Rows<'a> {
 impl MySql {
     /// Connects and logs in.
     pub(crate) fn open(server: &Server, dialect: Dialect) -> Result<MySql, Failure> {
-        let (session, is_raw) = (Session::open(server)?, server.is_raw);
+        let (session, is_raw) = (connect(server)?, server.is_raw);
         Ok(MySql { session, dialect, is_raw, tables: KnownTables::default() })
     }
 

@@ -1,30 +1,11 @@
-//! Errors, and their classes of failure.
+//! Classes of failure of errors.
 //!
 //! A server error has a number and an SQLSTATE. The numbers are from MySQL's reference of error
 //! messages. Numbers above 1900 that are marked as MariaDB's are from MariaDB's reference.
 
 use lotmq_guest::route::Failure;
-use mysql_common::constants::CapabilityFlags;
-use mysql_common::io::ParseBuf;
-use mysql_common::packets::ErrPacket;
+use mysql_session::Fault;
 use route_sql::UnknownName;
-
-use crate::limits::PACKET_BYTES_MAX;
-
-/// Something that went wrong.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fault {
-    /// The server refused.
-    Server { code: u16, state: String, message: String },
-    /// The connection is gone, or the server does not answer.
-    Lost(String),
-    /// Received bytes violate the protocol.
-    Broken(String),
-    /// A received packet exceeds the limit.
-    Oversize,
-    /// The message can never pass.
-    Rejected(String),
-}
 
 /// Temporary server errors: a lock, a full disk, a read-only server.
 const PASSING: [u16; 36] = [
@@ -65,37 +46,37 @@ const INCORRECT_VALUE: u16 = 1292;
 /// A column that is there already.
 const DUPLICATE_COLUMN: u16 = 1060;
 
-impl Fault {
-    /// Parses the packet of an error.
-    pub(crate) fn told(packet: &[u8]) -> Fault {
-        let capabilities = CapabilityFlags::CLIENT_PROTOCOL_41;
-        // Before a login an error has no SQLSTATE.
-        let has_state = packet.get(3) == Some(&b'#');
-        let capabilities = if has_state { capabilities } else { CapabilityFlags::empty() };
-        match ParseBuf(packet).parse::<ErrPacket<'_>>(capabilities) {
-            Ok(ErrPacket::Error(error)) => Fault::Server {
-                code: error.error_code(),
-                state: error.sql_state_ref().map(|state| state.as_str().into_owned()).unwrap_or_default(),
-                message: error.message_str().into_owned(),
-            },
-            Ok(ErrPacket::Progress(_)) | Err(_) => Fault::Broken("an error that cannot be read".to_owned()),
-        }
-    }
-
-    fn code(&self) -> u16 {
-        match self {
-            Fault::Server { code, .. } => *code,
-            Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize | Fault::Rejected(_) => 0,
-        }
-    }
-
+/// Meaning of an error for a route.
+pub(crate) trait FaultClass: Sized {
     /// Whether it may come of what is remembered of statements and tables.
-    pub(crate) fn is_stale(&self) -> bool {
+    fn is_stale(&self) -> bool;
+
+    /// Returns the name that the server does not know, if that is the error.
+    fn unknown_name(&self) -> Option<UnknownName>;
+
+    /// Whether a value was not what its column takes, as a time with a zone.
+    fn is_of_a_value(&self) -> bool;
+
+    fn is_duplicate_column(&self) -> bool;
+
+    /// Whether it is a message that is refused, and the connection goes on.
+    fn is_refusal(&self) -> bool;
+
+    /// Its class where it came of a login.
+    fn of_login(self) -> Failure;
+
+    /// Returns the class of an error of a statement. An error that holds for every message rejects
+    /// none: they wait as for a server that is away. If messages are part of the statement
+    /// (`is_raw`), one of them may be the cause.
+    fn of_statement(self, is_raw: bool) -> Failure;
+}
+
+impl FaultClass for Fault {
+    fn is_stale(&self) -> bool {
         STALE.contains(&self.code())
     }
 
-    /// Returns the name that the server does not know, if that is the error.
-    pub(crate) fn unknown_name(&self) -> Option<UnknownName> {
+    fn unknown_name(&self) -> Option<UnknownName> {
         match self.code() {
             BAD_FIELD => Some(UnknownName::Column(self.text())),
             NO_SUCH_TABLE => Some(UnknownName::Table(self.text())),
@@ -103,27 +84,19 @@ impl Fault {
         }
     }
 
-    /// Whether a value was not what its column takes, as a time with a zone.
-    pub(crate) fn is_of_a_value(&self) -> bool {
+    fn is_of_a_value(&self) -> bool {
         self.code() == INCORRECT_VALUE
     }
 
-    pub(crate) fn is_duplicate_column(&self) -> bool {
+    fn is_duplicate_column(&self) -> bool {
         self.code() == DUPLICATE_COLUMN
     }
 
-    /// Returns whether the connection is unusable.
-    pub(crate) fn is_of_the_connection(&self) -> bool {
-        matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
-    }
-
-    /// Whether it is a message that is refused, and the connection goes on.
-    pub(crate) fn is_refusal(&self) -> bool {
+    fn is_refusal(&self) -> bool {
         !self.is_of_the_connection() && matches!(self.clone().of_statement(false), Failure::Reject(_))
     }
 
-    /// Its class where it came of a login.
-    pub(crate) fn of_login(self) -> Failure {
+    fn of_login(self) -> Failure {
         let is_for_people = LOGIN.contains(&self.code())
             || matches!(&self, Fault::Server { state, .. } if state.starts_with("28"));
         let text = self.text();
@@ -136,10 +109,7 @@ impl Fault {
         }
     }
 
-    /// Returns the class of an error of a statement. An error that holds for every message rejects
-    /// none: they wait as for a server that is away. If messages are part of the statement
-    /// (`is_raw`), one of them may be the cause.
-    pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
+    fn of_statement(self, is_raw: bool) -> Failure {
         let text = self.text();
         match &self {
             Fault::Server { code, .. } if !is_raw && OF_STATEMENT.contains(code) => {
@@ -158,21 +128,6 @@ impl Fault {
             },
         }
     }
-
-    fn text(&self) -> String {
-        match self {
-            Fault::Server { code, state, message } if state.is_empty() => format!("{code}: {message}"),
-            Fault::Server { code, state, message } => format!("{code} ({state}): {message}"),
-            Fault::Lost(reason) | Fault::Rejected(reason) => reason.clone(),
-            Fault::Oversize => format!("a row of the answer has more than {PACKET_BYTES_MAX} bytes"),
-            Fault::Broken(reason) => format!("what the server says is not of its protocol: {reason}"),
-        }
-    }
-}
-
-/// Returns the fault for bytes that violate the protocol.
-pub(crate) fn broken(error: impl std::fmt::Display) -> Fault {
-    Fault::Broken(error.to_string())
 }
 
 #[cfg(test)]
@@ -232,13 +187,5 @@ mod tests {
             "reject",
             "a message may name the table"
         );
-    }
-
-    #[test]
-    fn errors_are_read_with_and_without_a_state() {
-        let with = b"\xff\x26\x04#23000Duplicate entry";
-        assert_eq!(Fault::told(with).text(), "1062 (23000): Duplicate entry");
-        assert_eq!(Fault::told(b"\xff\x10\x04Too many connections").text(), "1040: Too many connections");
-        assert!(matches!(Fault::told(b"\xff"), Fault::Broken(_)));
     }
 }

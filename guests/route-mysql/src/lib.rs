@@ -2,19 +2,14 @@
 //! protocol that both speak.
 //!
 //! The crate `route-sql` has the parts of all SQL databases, from a message to a bound statement or
-//! a row of a table. This crate has packets ([`wire`]), the login ([`login`], [`sha2`]) and
-//! statements of a session ([`session`]). It converts values in both directions ([`parameter`],
-//! [`column`]) and classifies errors ([`fault`]).
+//! a row of a table. The crate `mysql-session` has the protocol. This crate connects ([`connect`]),
+//! converts values ([`parameter`]) and classifies errors ([`fault`]).
 
-mod column;
+mod connect;
 mod database;
 mod fault;
 mod limits;
-mod login;
 mod parameter;
-mod session;
-mod sha2;
-mod wire;
 
 use database::MySql;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};

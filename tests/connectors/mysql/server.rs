@@ -6,9 +6,9 @@ use lotmq_test_support::{Frozen, Program, Signed, SqlServer, eventually, free_po
 use tempfile::TempDir;
 
 /// Whom the routes log in as, and into which database.
-pub(super) const USER: &str = "app";
-pub(super) const PASSWORD: &str = "correct-password";
-pub(super) const DATABASE: &str = "plant";
+pub(crate) const USER: &str = "app";
+pub(crate) const PASSWORD: &str = "correct-password";
+pub(crate) const DATABASE: &str = "plant";
 
 /// Options that keep a server small and fast, without features that tests do not need.
 const SMALL: [&str; 6] = [
@@ -21,21 +21,21 @@ const SMALL: [&str; 6] = [
 ];
 
 /// A server.
-pub(super) struct Server {
+pub(crate) struct Server {
     folder: TempDir,
-    pub(super) port: u16,
+    pub(crate) port: u16,
     program: Option<Program>,
     options: Vec<String>,
 }
 
 impl Server {
     /// Starts one; `None` where it is not installed.
-    pub(super) fn start() -> Option<Server> {
+    pub(crate) fn start() -> Option<Server> {
         Server::start_with(&[], None)
     }
 
     /// Starts one with these options, and TLS with a certificate.
-    pub(super) fn start_with(options: &[&str], signed: Option<&Signed>) -> Option<Server> {
+    pub(crate) fn start_with(options: &[&str], signed: Option<&Signed>) -> Option<Server> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("tmp")).unwrap();
         let data = format!("--datadir={}", folder.path().join("data").display());
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// A client that runs statements.
-    pub(super) fn client(&self, database: &str, statement: &str) -> Program {
+    pub(crate) fn client(&self, database: &str, statement: &str) -> Program {
         let socket = format!("--socket={}", self.socket());
         let fixed = ["--no-defaults", &socket, "-u", "root", "--default-character-set=utf8mb4", "-N", "-B"];
         Program::start("mariadb", &[&fixed[..], &["-e", statement, database]].concat()).unwrap()

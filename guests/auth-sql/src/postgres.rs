@@ -1,4 +1,4 @@
-//! Session with the server: login, and queries with parameters. Its transactions are read-only.
+//! Session with PostgreSQL: login, and queries with parameters. Its transactions are read-only.
 
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::IsNull;
@@ -7,6 +7,7 @@ use postgres_protocol::message::backend::{AuthenticationSaslBody, ErrorResponseB
 use postgres_protocol::message::frontend;
 
 use crate::config::Server;
+use crate::database::{Failure, Table};
 use crate::limits::{ERROR_CHARACTERS_MAX, ROWS_MAX};
 use crate::query::Query;
 use crate::wire::{Wire, no_protocol};
@@ -17,22 +18,6 @@ const SCRAM: &str = "SCRAM-SHA-256";
 /// A session.
 pub(crate) struct Session {
     wire: Wire,
-}
-
-/// Rows of an answer, as text; `None` is NULL.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<Option<String>>>,
-}
-
-/// Reason why there is no answer.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The session is of no use any more.
-    Lost(String),
-    /// The server refuses the statement.
-    Refused(String),
 }
 
 impl Session {
@@ -127,14 +112,6 @@ impl Session {
                 _ => {}
             }
         }
-    }
-}
-
-impl Table {
-    /// A cell by the name of its column.
-    pub(crate) fn cell<'a>(&self, row: &'a [Option<String>], column: &str) -> Option<&'a str> {
-        let at = self.columns.iter().position(|name| name == column)?;
-        row.get(at)?.as_deref()
     }
 }
 

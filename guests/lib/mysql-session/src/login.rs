@@ -33,12 +33,15 @@ const VERSION: (u16, u16, u16) = (8, 0, 0);
 const NONCE_BYTES: usize = 20;
 
 /// Credentials of a login.
-pub(crate) struct Login<'a> {
-    pub(crate) user: &'a str,
-    pub(crate) password: &'a str,
-    pub(crate) database: Option<&'a str>,
+pub struct Login<'a> {
+    /// User.
+    pub user: &'a str,
+    /// Password; may be empty.
+    pub password: &'a str,
+    /// Database, if there is to be one.
+    pub database: Option<&'a str>,
     /// Whether TLS is asked for.
-    pub(crate) is_secure: bool,
+    pub is_secure: bool,
 }
 
 /// Facts about the server, known from the login.

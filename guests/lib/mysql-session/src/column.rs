@@ -15,8 +15,9 @@ const NOT_FIXED: u8 = 31;
 
 /// Column of a result.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Column {
-    pub(crate) name: String,
+pub struct Column {
+    /// Name.
+    pub name: String,
     pub(crate) kind: ColumnType,
     pub(crate) flags: ColumnFlags,
     charset: u16,
@@ -51,7 +52,7 @@ impl Column {
     }
 
     /// A value of the column as JSON.
-    pub(crate) fn json(&self, value: &Value) -> String {
+    pub fn json(&self, value: &Value) -> String {
         match value {
             Value::NULL => "null".to_owned(),
             Value::Int(number) => self.whole(*number),

@@ -1,9 +1,9 @@
 //! Session: statements, and the server's answers to them.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
-use lotmq_guest::route::{Connection, Failure, IoError, failure, net};
 use mysql_common::Value;
 use mysql_common::constants::{CapabilityFlags, StatusFlags};
 use mysql_common::io::ParseBuf;
@@ -12,12 +12,10 @@ use mysql_common::packets::{
     OldEofPacket, StmtPacket,
 };
 use mysql_common::value::{BinValue, ServerSide, TextValue, ValueDeserializer};
-use route_sql::Server;
-use route_sql::limits::{CONNECT_MS, PREPARED_MAX};
 
 use crate::column::Column;
 use crate::fault::{Fault, broken};
-use crate::limits::{COLUMNS_MAX, GRACE_S};
+use crate::limits::{COLUMNS_MAX, PREPARED_MAX};
 use crate::login::{self, Login};
 use crate::wire::{Wire, bytes_of};
 
@@ -34,8 +32,8 @@ const ABLE: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41;
 const BEGINNING: &str = "SET NAMES utf8mb4, time_zone = '+00:00', autocommit = 1, sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'";
 
 /// A session.
-pub(crate) struct Session {
-    wire: Wire<Connection>,
+pub struct Session<S> {
+    wire: Wire<S>,
     /// Whether columns say more than MySQL's do.
     is_extended: bool,
     prepared: HashMap<String, u32>,
@@ -47,47 +45,37 @@ pub(crate) struct Session {
 
 /// Result of a statement.
 #[derive(Debug, Default)]
-pub(crate) struct Done {
-    pub(crate) affected: u64,
+pub struct Done {
+    pub affected: u64,
     /// Whether it has given rows, none of them perhaps.
-    pub(crate) has_rows: bool,
+    pub has_rows: bool,
 }
 
 /// Receiver of a result's rows.
-pub(crate) type OnRow<'a> = &'a mut dyn FnMut(&[Column], &[Value]);
+pub type OnRow<'a> = &'a mut dyn FnMut(&[Column], &[Value]);
 
-impl Session {
-    /// Connects and logs in.
-    pub(crate) fn open(server: &Server) -> Result<Session, Failure> {
-        let tcp = net::Tcp::connect("sql", CONNECT_MS).map_err(|error| failure(&error))?;
-        let patience_ms = server.timeout_s.saturating_add(GRACE_S).saturating_mul(1000);
-        let connection = Connection::accepted(tcp, u32::try_from(patience_ms).unwrap_or(u32::MAX));
-        let mut wire = Wire::new(connection);
-        let who = Login {
-            user: server.user.as_deref().unwrap_or_default(),
-            password: server.password.as_deref().unwrap_or_default(),
-            database: server.database.as_deref(),
-            is_secure: server.is_secure,
-        };
-        // A denial of the host is no network error.
-        let mut denied = None;
-        let welcome = login::login(&mut wire, &who, |connection| {
-            connection.start_tls().map_err(|error| {
-                let fault = Fault::Lost(lotmq_guest::route::described(&error));
-                if matches!(error, IoError::Denied(_)) {
-                    denied = Some(failure(&error));
-                }
-                fault
-            })
-        });
-        let welcome = match (denied, welcome) {
-            (Some(denied), _) => return Err(denied),
-            (None, welcome) => welcome.map_err(Fault::of_login)?,
-        };
+impl<S: Read + Write> Session<S> {
+    /// Logs in over a stream, and sets what a session has. `timeout_s` is the time of a statement.
+    ///
+    /// # Errors
+    /// The server refuses, or is none of MySQL or MariaDB.
+    pub fn open(
+        stream: S,
+        who: &Login<'_>,
+        timeout_s: u64,
+        start_tls: impl FnOnce(&S) -> Result<(), Fault>,
+    ) -> Result<Session<S>, Fault> {
+        let mut wire = Wire::new(stream);
+        let welcome = login::login(&mut wire, who, start_tls)?;
         let (is_extended, prepared, lost) = (welcome.is_extended, HashMap::new(), None);
         let mut session = Session { wire, is_extended, prepared, packet_bytes_max: usize::MAX, lost };
-        session.begin(welcome.is_mariadb, server.timeout_s).map_err(Fault::of_login)?;
+        session.begin(welcome.is_mariadb, timeout_s)?;
         Ok(session)
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        self.wire.stream()
     }
 
     fn begin(&mut self, is_mariadb: bool, timeout_s: u64) -> Result<(), Fault> {
@@ -113,7 +101,7 @@ impl Session {
     }
 
     /// Runs the text of a statement.
-    pub(crate) fn query(&mut self, sql: &str, on_row: OnRow<'_>) -> Result<Done, Fault> {
+    pub fn query(&mut self, sql: &str, on_row: OnRow<'_>) -> Result<Done, Fault> {
         let packet = [&[QUERY], sql.as_bytes()].concat();
         self.check_size(packet.len())?;
         self.exchange(|session| {
@@ -123,7 +111,7 @@ impl Session {
     }
 
     /// Runs a statement with values.
-    pub(crate) fn execute(&mut self, sql: &str, values: &[Value], on_row: OnRow<'_>) -> Result<Done, Fault> {
+    pub fn execute(&mut self, sql: &str, values: &[Value], on_row: OnRow<'_>) -> Result<Done, Fault> {
         let statement = self.prepare(sql)?;
         let (request, is_too_long) = ComStmtExecuteRequestBuilder::new(statement).build(values);
         if is_too_long {
@@ -138,13 +126,13 @@ impl Session {
     }
 
     /// Bytes that one packet may have.
-    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Fault> {
+    pub fn check_size(&self, bytes: usize) -> Result<(), Fault> {
         let most = self.packet_bytes_max.min(crate::limits::PACKET_BYTES_MAX);
         if bytes > most { Err(too_large(most)) } else { Ok(()) }
     }
 
     /// Forgets what was prepared.
-    pub(crate) fn forget(&mut self) -> Result<(), Fault> {
+    pub fn forget(&mut self) -> Result<(), Fault> {
         let prepared = std::mem::take(&mut self.prepared);
         self.exchange(|session| {
             // Nothing answers.
@@ -153,12 +141,12 @@ impl Session {
     }
 
     /// Says goodbye.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         // Whether it is heard does not matter any more.
         let _ = self.exchange(|session| session.wire.command(&[QUIT]));
     }
 
-    pub(crate) fn prepare(&mut self, sql: &str) -> Result<u32, Fault> {
+    pub fn prepare(&mut self, sql: &str) -> Result<u32, Fault> {
         if let Some(id) = self.prepared.get(sql) {
             return Ok(*id);
         }
