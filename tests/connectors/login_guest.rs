@@ -25,7 +25,10 @@ impl Guest {
 
 /// Options of a broker that asks these members, bans nobody, and lets nobody wait after failures.
 pub(crate) fn options(members: &str) -> BrokerOptions {
-    crate::options().variable("LOTMQ_AUTH_MODULES", members).variable("LOTMQ_AUTH_BAN_CONNECTS_PER_MIN", "0")
+    crate::options()
+        .variable("LOTMQ_AUTH_MODULES", members)
+        .variable("LOTMQ_AUTH_BAN_CONNECTS_PER_MIN", "0")
+        .variable("LOTMQ_LIMITS_LOGIN_WAIT_MAX_SEC", "0")
 }
 
 /// A text with blanks, as an argument of a command.
