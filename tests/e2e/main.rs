@@ -65,6 +65,7 @@ mod in_flight;
 mod jwt;
 mod jwt_authentication;
 mod jwt_guide;
+mod lan;
 mod limits;
 mod listed_topics;
 mod login_guests;

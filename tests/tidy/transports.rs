@@ -11,11 +11,12 @@ const REGISTRY: &str = "broker/config/src/listener.rs";
 const SECTIONS: &str = "broker/config/src/listener/";
 
 /// Files that know single transports: plain TCP is where a broker is looked for, and the port that
-/// is meant by a name without a transport. The demo opens that alone, and keys of tenants are
-/// refused until there are some.
+/// is meant by a name without a transport. The demo opens that alone, a first start
+/// for a local network opens TLS, and keys of tenants are refused until there are some.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("broker/cli/src/demo.rs", &["mqtt"]),
     ("broker/cli/src/serve.rs", &["mqtt", "ws"]),
+    ("broker/cli/src/serve/lan.rs", &["mqtts", "wss"]),
     ("broker/config/src/lib.rs", &["mqtt"]),
     ("broker/config/src/not_yet.rs", &["mqtt", "mqtts", "ws", "wss"]),
     ("broker/config/src/unknown.rs", &["mqtt"]),

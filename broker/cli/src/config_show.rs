@@ -106,7 +106,22 @@ impl PlaceArgs {
         })
     }
 
-    fn sources(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Sources> {
+    /// The same without the values that cannot be used, for callers that read the rest again.
+    pub(crate) fn read_usable(
+        &self,
+        flags: Vec<(&'static str, &'static str, String)>,
+    ) -> anyhow::Result<Config> {
+        let sources = self.sources(flags)?;
+        let mut usable = Config::without_mistakes(&sources);
+        usable.data = sources.data;
+        Ok(usable)
+    }
+
+    /// File, environment, these flags and the data directory.
+    pub(crate) fn sources(
+        &self,
+        flags: Vec<(&'static str, &'static str, String)>,
+    ) -> anyhow::Result<Sources> {
         let surroundings = Surroundings::of_process();
         let file = match &self.config {
             Some(path) => Some(ConfigFile::read(path)?),

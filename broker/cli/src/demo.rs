@@ -119,7 +119,7 @@ impl DemoArgs {
         };
         let listen = or_free(self.listen, ["listener.mqtt.bind", "listener.mqtt.port"], 1883);
         let health = or_free(self.health, ["admin.bind", "admin.health_port"], 9100);
-        ServeArgs { place, listen, health, secure: false, is_demo: true }.config()
+        ServeArgs { place, listen, health, is_demo: true, ..ServeArgs::default() }.config()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `lotmq serve`: starts the broker and waits until it is told to stop.
 
+mod lan;
 mod reload;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -13,6 +14,8 @@ use lotmq_terminal::{Exit, output};
 
 use crate::config_show::{PlaceArgs, warn_of_unknown_variables};
 use crate::{log, open_files};
+use lan::Lan;
+pub(crate) use lan::{Reachable, is_for};
 use reload::Reload;
 
 /// Log filter for `log.debug`.
@@ -25,6 +28,9 @@ const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debu
 ///
 /// As in: lotmq serve --data ./data --listen 127.0.0.1:1883. SIGHUP makes it read changed
 /// certificates again; of the configuration it says which keys have changed and take a restart.
+///
+/// lotmq serve --lan prints the passwords and the fingerprint of its authority at the first start,
+/// and what to paste into clients. Its files are in the folder lan of the data directory.
 ///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT, 1 it could not start, 2 wrong usage.
 #[derive(Args, Clone, Debug, Default)]
@@ -41,6 +47,10 @@ pub(crate) struct ServeArgs {
     /// password of every new broker it gets a random one, printed once
     #[arg(long)]
     pub(crate) secure: bool,
+    /// Serve the local network: MQTT over TLS at port 8883 of all addresses, with a certificate and
+    /// a user that the first start makes; without TLS this machine alone. Includes --secure
+    #[arg(long)]
+    pub(crate) lan: bool,
     /// The demo has its own ports, beside those of a broker that may be running.
     #[arg(skip)]
     pub(crate) is_demo: bool,
@@ -71,6 +81,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     if let Err(error) = lotmq_server::survive_file_size_limit() {
         tracing::warn!(%error, "a write beyond the limit on the size of files would end the process");
     }
+    let lan = if args.lan { Some(Lan::prepare(&config)?) } else { None };
     let data = config.data.path.display().to_string();
     let is_new = if config.store_path().exists() { "" } else { "new " };
     let server = Server::start(&config)?;
@@ -80,6 +91,10 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     }
     output::tell(&format!("{is_new}data in {data}"))?;
     tell_root_password(&server, made.as_ref(), config.initial_root_password.as_ref())?;
+    if let Some(Err(error)) = lan.map(|lan| lan.announce(&server)) {
+        server.stop();
+        return Err(error);
+    }
     if let Some(advice) = server.advice() {
         output::tell(advice)?;
     }
@@ -109,14 +124,20 @@ fn tell_root_password(
 }
 
 impl ServeArgs {
-    /// Makes a password for root where `--secure` asks for one and none is given, and returns it.
+    /// Makes a password for root where `--secure` or `--lan` asks for one and none is given, and
+    /// returns it.
     fn make_root_password(&self, config: &mut Config) -> anyhow::Result<Option<Secret>> {
-        if !self.secure || config.initial_root_password.is_some() {
+        if !self.is_secure() || config.initial_root_password.is_some() {
             return Ok(None);
         }
         let made = Secret::new(random_text(20)?);
         config.initial_root_password = Some(made.clone());
         Ok(Some(made))
+    }
+
+    /// Whether `root` gets a password of its own, and nobody is let in without one.
+    fn is_secure(&self) -> bool {
+        self.secure || self.lan
     }
 
     /// The configuration with these flags on top; warns of variables that mean nothing.
@@ -125,8 +146,11 @@ impl ServeArgs {
         self.read()
     }
 
-    /// The same without warnings.
-    fn read(&self) -> anyhow::Result<Config> {
+    /// Settings of these flags: flag, key, value.
+    ///
+    /// # Errors
+    /// `--lan` contradicts the configuration, or that cannot be read.
+    pub(crate) fn settings(&self) -> anyhow::Result<Vec<(&'static str, &'static str, String)>> {
         let mut flags = Vec::new();
         if let Some(listen) = self.listen {
             flags.push(("--listen", "listener.mqtt.bind", listen.ip().to_string()));
@@ -139,16 +163,27 @@ impl ServeArgs {
         if self.is_demo {
             flags.push(("demo", "listener.ws.port", "off".to_owned()));
         }
-        if self.secure {
+        if self.secure && !self.lan {
             flags.push(("--secure", "auth.anonymous", "false".to_owned()));
         }
+        if self.lan {
+            // A port of TLS that is set needs the certificate, which `--lan` adds.
+            let settings = lan::settings(&self.place.read_usable(flags.clone())?)?;
+            flags.extend(settings);
+        }
+        Ok(flags)
+    }
+
+    /// The same without warnings.
+    fn read(&self) -> anyhow::Result<Config> {
+        let flags = self.settings()?;
         let mut config = self.place.read(flags)?;
         if self.listen.is_some() {
             // The health port follows the MQTT listener's configuration, not that flag, which opens
             // nothing else to the network.
-            config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);
+            config.health_fallback = Some(self.place.read_usable(Vec::new())?.listener.mqtt.bind);
         }
-        config.replaces_default_password = self.secure;
+        config.replaces_default_password = self.is_secure();
         // The file that runs, also when an upgrade has put another one in its place.
         config.compile_worker = Some("/proc/self/exe".into());
         Ok(config)
