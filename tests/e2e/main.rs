@@ -36,6 +36,7 @@ mod deploy_questions;
 mod described_connector;
 mod descriptors;
 mod disk;
+mod doctor;
 mod durability;
 mod durable_triggers;
 mod ecosystem;

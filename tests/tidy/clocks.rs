@@ -19,6 +19,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/cli/src/demo.rs", "sensors of the demonstration"),
     ("broker/cli/src/demo/plc.rs", "time of the simulated press"),
     ("broker/cli/src/deploy/file_plan.rs", "patience with what is retained"),
+    ("broker/cli/src/doctor/disk.rs", "how long syncs take"),
     ("broker/cli/src/guest/download.rs", "patience with the next part"),
     ("broker/cli/src/guest/installed.rs", "patience with what is retained"),
     ("broker/cli/src/lasting_connection.rs", "pauses between attempts to connect"),

@@ -14,6 +14,7 @@ use crate::config_show::ConfigArgs;
 use crate::context::ContextArgs;
 use crate::demo::DemoArgs;
 use crate::deploy::DeployArgs;
+use crate::doctor::DoctorArgs;
 use crate::explain::ExplainArgs;
 use crate::fmt::FmtArgs;
 use crate::guest::GuestArgs;
@@ -77,6 +78,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Context(ContextArgs),
     Config(ConfigArgs),
+    Doctor(DoctorArgs),
     Passwd(PasswdArgs),
     Store(StoreArgs),
     Backup(BackupArgs),

@@ -23,6 +23,7 @@ mod confirmation;
 mod context;
 mod demo;
 mod deploy;
+mod doctor;
 #[cfg(test)]
 mod documented;
 mod explain;
@@ -114,6 +115,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::Context(args) => context::context(&args),
         Command::Config(args) => config_show::config(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Passwd(args) => passwd::passwd(&args),
         Command::Store(args) => store::store(&args),
         Command::Backup(args) => backup::backup(&args),
