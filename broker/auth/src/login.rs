@@ -177,6 +177,9 @@ pub enum LoginRefusal {
     /// after which the next one is looked at. Connection rate exceeded.
     #[error("too many logins as this user from this address have failed; try again later")]
     TooManyFailures,
+    /// Too many logins have come from this address within a second. Connection rate exceeded.
+    #[error("too many logins from this address; try again later")]
+    TooManyFromAddress,
     /// The address, the user or the client is banned. Banned.
     #[error("the address, the user or the client is banned")]
     Banned,

@@ -107,9 +107,13 @@ macro_rules! limit_table {
                 connections_per_address: u32 = 0, range 0..=100_000_000, unit "connections"
                     => ConnectionsPerAddress(QuotaExceeded, "too many connections from this address"): "a new connection is closed at once, behind a proxy at the end of its PROXY header";
                 /// New connections per second from one address, of which a second's worth may come
-                /// at once. A value of 0 is no limit.
-                connections_per_sec_per_address: u32 = 0, range 0..=10_000_000, unit "1/s"
+                /// at once. The default does not hold for this machine. A value of 0 is no limit.
+                connections_per_sec_per_address: u32 = $crate::limit_table::CONNECTIONS_PER_SEC_PER_ADDRESS, range 0..=10_000_000, unit "1/s"
                     => ConnectionsPerSecPerAddress(ConnectionRateExceeded, "too many new connections from this address"): "as for `connections_per_address`";
+                /// Logins per second from one address by user name, token or exchange. The default
+                /// does not hold for this machine. A value of 0 is no limit.
+                logins_per_sec_per_address: u32 = $crate::limit_table::LOGINS_PER_SEC_PER_ADDRESS, range 0..=10_000_000, unit "1/s"
+                    => LoginsPerSecPerAddress(ConnectionRateExceeded, "too many logins from this address"): "refused with 0x9F, or return code 3, unchecked";
             }
             every_client {
                 /// Most messages that wait for one session. Sent messages without acknowledgement
@@ -171,6 +175,20 @@ macro_rules! limit_table {
                 /// Sessions of one user that outlive their connections.
                 sessions_per_user: u32 = $crate::limit_table::SESSIONS_PER_USER_MAX, range 1..=1_000_000_000, unit "sessions"
                     => SessionsPerUser(QuotaExceeded, "user has too many stored sessions"): "as for `sessions`";
+                /// Connections of one user at once. A value of 0 is no limit.
+                connections_per_user: u32 = 0, range 0..=100_000_000, unit "connections"
+                    => ConnectionsPerUser(QuotaExceeded, "user has too many connections"): "as for `sessions`, but not to take over a session";
+                /// Subscriptions of all sessions of one user. A value of 0 is no limit.
+                subscriptions_per_user: u32 = 0, range 0..=1_000_000_000, unit "subscriptions"
+                    => SubscriptionsPerUser(QuotaExceeded, "user has too many subscriptions"): "as for `subscriptions`. Administrators are exempt";
+                /// Messages per second of all connections of one user, counted as for
+                /// `messages_per_sec`. A value of 0 is no limit.
+                messages_per_sec_per_user: u32 = 0, range 0..=10_000_000, unit "1/s"
+                    => MessagesPerSecPerUser(MessageRateTooHigh, "too many messages per second of this user"): "as for `messages_per_sec`, on these connections";
+                /// Bytes per second of all connections of one user, counted as for `bytes_per_sec`.
+                /// A value of 0 is no limit.
+                bytes_per_sec_per_user: u32 = 0, range 0..=4_000_000_000, unit "bytes/s"
+                    => BytesPerSecPerUser(MessageRateTooHigh, "too many bytes per second of this user"): "as for `messages_per_sec_per_user`";
                 /// Sessions of all clients without a user together that outlive their connections.
                 anonymous_sessions: u32 = $crate::limit_table::ANONYMOUS_SESSIONS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => AnonymousSessions(QuotaExceeded, "too many stored sessions of anonymous clients"): "as for `sessions`";

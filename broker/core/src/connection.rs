@@ -32,7 +32,7 @@ use crate::connection::peer::{Certified, Peer};
 use crate::connection::place_claim::PlaceClaim;
 use crate::connection::refused::Refusals;
 use crate::figures::OwnTraffic;
-use crate::limits::{Limit, Reached};
+use crate::limits::{AddressRates, Limit, Reached};
 use crate::reason::close::CloseReason;
 use crate::shared::Core;
 
@@ -118,6 +118,8 @@ pub struct ListenerTerms {
     pub login_chain: Arc<LoginChain>,
     /// Refused handshakes that the log was told of.
     pub refusals: Refusals,
+    /// Rates of logins, by address.
+    pub login_rates: AddressRates,
 }
 
 impl ListenerTerms {
@@ -193,10 +195,13 @@ pub trait Transport: Any + Send + Sync {
     /// Why it has ended, where nothing that came before is left to be handled.
     fn check_present(&self) -> Result<(), CloseReason>;
 
-    /// Whether the connection may keep its place now that its user is known, and counts it for
-    /// them. Places beyond the limit are for administrators, and nobody may have more than their
-    /// share of all places.
-    fn keeps_place(&self, claim: &PlaceClaim<'_>) -> bool;
+    /// Keeps the place of the connection now that its user is known, and counts it for them. Places
+    /// beyond the limit are for administrators, and nobody may have more than their share of all
+    /// places.
+    ///
+    /// # Errors
+    /// The limit that keeps it out.
+    fn keeps_place(&self, claim: &PlaceClaim<'_>) -> Result<(), Limit>;
 
     /// Bytes of incomplete input that are kept.
     fn held_bytes(&self) -> u32;

@@ -2,6 +2,7 @@
 //!
 //! Not here: what can be set, which is a row of [`limit_table`](lotmq_config::limit_table) each.
 
+mod address_rate;
 pub(crate) mod allocation;
 mod figures;
 mod limit;
@@ -12,17 +13,22 @@ mod reached;
 mod sums;
 pub mod unfinished;
 
+pub use address_rate::AddressRates;
 pub use figures::{DELIVERY_BOUNDS, LOGIN_BOUNDS};
 pub(crate) use figures::{LISTENERS_FIGURED_MAX, TURNS_PER_MEASURED};
 pub(crate) use limit::LIMITS;
 pub use limit::{Limit, Scope};
 pub use log_lines::{LogLines, WrittenLine};
 pub use page::markdown;
-pub(crate) use rate::ClientRate;
 pub use rate::{Bucket, Throttle};
+pub(crate) use rate::{ClientRate, UserBounds, UserRate};
 pub use reached::LimitsReached;
 pub(crate) use reached::Reached;
 pub(crate) use sums::*;
+
+/// Addresses whose logins one listener counts; 3 MiB. A flood from more addresses is bounded by
+/// `logins_waiting`.
+pub(crate) const RATED_ADDRESSES_MAX: usize = 100_000;
 
 /// Releases on one shard that wait for the disk before the broker stops reading Clients that store
 /// something: some 20 MB. Exchanges that wait for PUBREL or PUBREC add hardly any bytes to the log.

@@ -28,7 +28,7 @@ use lotmq_session::Time;
 use parking_lot::Mutex;
 
 use crate::limits::unfinished::Unfinished;
-use crate::limits::{Bucket, Limit};
+use crate::limits::{Bucket, Limit, UserBounds, UserRate};
 
 /// Totals of one owner, or of all.
 #[derive(Debug, Default)]
@@ -37,6 +37,8 @@ struct Totals {
     sessions: AtomicU64,
     /// Identifiers, filters and Wills of all sessions.
     bytes: AtomicU64,
+    /// Subscriptions of all sessions.
+    subscriptions: AtomicU64,
     /// Rate of messages that are stored for Clients which are away.
     offline: Mutex<Bucket>,
     /// Whether the messages stored for them take as much as they may.
@@ -91,6 +93,8 @@ pub struct Share {
     /// Name of a user, for people.
     user: Option<Arc<str>>,
     own: Totals,
+    /// Rate of all connections of the owner.
+    rate: Arc<UserRate>,
     /// Bytes on their way to the disk.
     fed: AtomicUsize,
     shares: Arc<Shares>,
@@ -156,6 +160,7 @@ impl Shares {
             owner: owner.clone(),
             user: user.cloned(),
             own: Totals::default(),
+            rate: Arc::default(),
             fed: AtomicUsize::new(0),
             shares: Arc::clone(self),
         });
@@ -196,6 +201,14 @@ impl Share {
     /// Whether the owner is no user.
     pub fn is_anonymous(&self) -> bool {
         !matches!(self.owner, Owner::User(_))
+    }
+
+    /// Rates that all connections of this owner keep to together; `None` without a limit.
+    pub(crate) fn user_bounds(&self, limits: &Limits) -> Option<UserBounds> {
+        let (messages_per_sec, bytes_per_sec) =
+            (limits.messages_per_sec_per_user, limits.bytes_per_sec_per_user);
+        let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
+        is_bounded.then(|| UserBounds { rate: Arc::clone(&self.rate), messages_per_sec, bytes_per_sec })
     }
 
     /// Bytes of output that waits for clients of this owner; those without a user are one.
@@ -308,6 +321,18 @@ impl Share {
         }
     }
 
+    /// Whether sessions of this owner may have one more subscription.
+    ///
+    /// # Errors
+    /// [`Limit::SubscriptionsPerUser`].
+    pub(crate) fn takes_subscription(&self, limits: &Limits) -> Result<(), Limit> {
+        let max = u64::from(limits.subscriptions_per_user);
+        if max > 0 && self.own.subscriptions.load(Ordering::Relaxed) >= max {
+            return Err(Limit::SubscriptionsPerUser);
+        }
+        Ok(())
+    }
+
     /// Whether so many more bytes may be kept for sessions of this owner.
     ///
     /// # Errors
@@ -332,13 +357,14 @@ impl Share {
 pub struct Holding {
     share: Arc<Share>,
     bytes: u64,
+    subscriptions: u64,
     is_stored: bool,
 }
 
 impl Holding {
     /// Holding of a new session, which takes nothing yet.
     pub fn new(share: Arc<Share>) -> Self {
-        Self { share, bytes: 0, is_stored: false }
+        Self { share, bytes: 0, subscriptions: 0, is_stored: false }
     }
 
     /// The share of its owner.
@@ -362,13 +388,23 @@ impl Holding {
         (self.is_stored, self.bytes) = (is_stored, bytes);
     }
 
+    /// Sets the number of subscriptions of the session.
+    pub(crate) fn set_subscriptions(&mut self, subscriptions: u64) {
+        if subscriptions != self.subscriptions {
+            change(&self.share.own.subscriptions, self.subscriptions, subscriptions);
+            self.subscriptions = subscriptions;
+        }
+    }
+
     /// Moves the holding to another owner.
     pub fn give(&mut self, share: Arc<Share>) {
         if !Arc::ptr_eq(&self.share, &share) {
-            let (is_stored, bytes) = (self.is_stored, self.bytes);
+            let (is_stored, bytes, subscriptions) = (self.is_stored, self.bytes, self.subscriptions);
             self.set(false, 0);
+            self.set_subscriptions(0);
             self.share = share;
             self.set(is_stored, bytes);
+            self.set_subscriptions(subscriptions);
         }
     }
 }
@@ -376,6 +412,7 @@ impl Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.set(false, 0);
+        self.set_subscriptions(0);
     }
 }
 
@@ -450,6 +487,23 @@ mod tests {
         assert_eq!(shares.owners.lock().len(), 1, "nothing is kept of who has nothing");
         held.clear();
         assert_eq!((shares.sessions(), shares.bytes(), shares.owners.lock().len()), ((0, 0), 0, 0));
+    }
+
+    #[test]
+    fn subscriptions_of_all_sessions_of_a_user_are_bounded() {
+        let mut limits = Config::default().limits;
+        let shares = Arc::new(Shares::default());
+        let share = |user| shares.of(&identity(Some(user), "10.0.0.1"));
+        let mut held: Vec<Holding> = (0..2).map(|_| Holding::new(share("ann"))).collect();
+        held.iter_mut().for_each(|holding| holding.set_subscriptions(2));
+        assert_eq!(share("ann").takes_subscription(&limits), Ok(()), "0 is no limit");
+        limits.subscriptions_per_user = 4;
+        assert_eq!(share("ann").takes_subscription(&limits), Err(Limit::SubscriptionsPerUser));
+        assert_eq!(share("bob").takes_subscription(&limits), Ok(()));
+        held[0].give(share("bob"));
+        assert_eq!(share("ann").takes_subscription(&limits), Ok(()));
+        held.clear();
+        assert_eq!(share("ann").own.subscriptions.load(Ordering::Relaxed), 0);
     }
 
     #[test]

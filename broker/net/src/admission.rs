@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use lotmq_config::limit_table::CONNECTIONS_PER_SEC_PER_ADDRESS;
 use lotmq_session::Time;
 use parking_lot::Mutex;
 
@@ -117,38 +118,41 @@ impl Admission {
         Ok(place)
     }
 
-    /// Whether a client that has logged in may keep this place. Beyond the bound only an
-    /// administrator may, and nobody else may exceed their share.
-    pub(crate) fn is_for(&self, claim: &PlaceClaim<'_>) -> bool {
+    /// Keeps this place for a client that has logged in. Beyond the bound only an administrator
+    /// may, and nobody else may exceed their share.
+    ///
+    /// # Errors
+    /// The limit that keeps it out.
+    pub(crate) fn keep_for(&self, claim: &PlaceClaim<'_>) -> Result<(), Limit> {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
         let is_beyond_bound = || gate.open() > limits.connections || net.gate.open() > net.connections_max();
         let may_be_here = !self.is_spare || !is_beyond_bound() || (claim.is_administrator)();
-        let keeps = may_be_here && self.counts_for(claim);
-        if keeps {
-            self.leave_spares();
+        if !may_be_here {
+            return Err(Limit::Connections);
         }
-        keeps
+        self.count_for(claim)?;
+        self.leave_spares();
+        Ok(())
     }
 
-    /// Counts the place for a client that has logged in, at the listener and at the broker. False
-    /// if its user has reached their share at either.
-    fn counts_for(&self, claim: &PlaceClaim<'_>) -> bool {
+    /// Counts the place for a client that has logged in, at the listener and at the broker. Fails
+    /// if its user has reached their share at either, or their limit.
+    fn count_for(&self, claim: &PlaceClaim<'_>) -> Result<(), Limit> {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let mut state = self.state.lock();
         // A login that waits for its session asks again, and what has ended counts for nobody.
         if state.holder.is_some() || !self.is_open.load(Ordering::Relaxed) {
-            return true;
+            return Ok(());
         }
-        if !gate.give(terms.limits.connections, claim) {
-            return false;
-        }
-        if !net.gate.give(net.connections_max(), claim) {
+        gate.give(terms.limits.connections, 0, claim)?;
+        let per_user = net.core.settings.limits.connections_per_user;
+        if let Err(limit) = net.gate.give(net.connections_max(), per_user, claim) {
             gate.take_back(&claim.share);
-            return false;
+            return Err(limit);
         }
         state.holder = Some(Arc::clone(&claim.share));
-        true
+        Ok(())
     }
 
     /// Ends the contest for the place: an administrator has it, or nobody.
@@ -199,12 +203,20 @@ impl Admission {
             net.half_open.comes_from(half_open, &waiting, address_key(address));
         }
         let limits = &self.listener.terms.limits;
-        let (open_max, per_sec) = (limits.connections_per_address, limits.connections_per_sec_per_address);
+        let (open_max, mut per_sec) =
+            (limits.connections_per_address, limits.connections_per_sec_per_address);
+        let is_local = !self.listener.proxy_protocol && address.to_canonical().is_loopback();
+        if is_local && per_sec == CONNECTIONS_PER_SEC_PER_ADDRESS {
+            per_sec = 0;
+        }
         if open_max == 0 && per_sec == 0 {
             return Ok(());
         }
         let key = address_key(address);
-        if self.listener.addresses.enter(key, open_max, per_sec, now)? {
+        let is_counted = self.listener.addresses.enter(key, open_max, per_sec, now)?;
+        if open_max == 0 {
+            // There is nothing to give back.
+        } else if is_counted {
             self.address.store(key, Ordering::Relaxed);
         } else {
             self.listener.terms.reached.note(Limit::ConnectionsPerAddress, &address, now);

@@ -207,8 +207,8 @@ impl Transport for SocketSide {
         self.input.lock().look_for_end(self)
     }
 
-    fn keeps_place(&self, claim: &PlaceClaim<'_>) -> bool {
-        self.listener.is_for(claim)
+    fn keeps_place(&self, claim: &PlaceClaim<'_>) -> Result<(), Limit> {
+        self.listener.keep_for(claim)
     }
 
     fn held_bytes(&self) -> u32 {

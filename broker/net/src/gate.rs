@@ -64,9 +64,9 @@ impl Gate {
         Err(limit)
     }
 
-    /// Counts an admitted connection, of `open_max`, for the user who has logged in on it. False if
-    /// the user then exceeds the share that others leave.
-    pub(super) fn give(&self, open_max: u32, claim: &PlaceClaim<'_>) -> bool {
+    /// Counts an admitted connection, of `open_max`, for the user who has logged in on it. Fails if
+    /// the user then exceeds the share that others leave, or `per_user`, of which 0 is no limit.
+    pub(super) fn give(&self, open_max: u32, per_user: u32, claim: &PlaceClaim<'_>) -> Result<(), Limit> {
         self.holders.set_max(open_max.into());
         let account = claim.share.account();
         self.holders.put_back(account, 1);
@@ -77,14 +77,23 @@ impl Gate {
             self.strangers.put_back(address, 1);
             self.strangers.is_beyond(&address)
         });
-        let may = open_max < PLACES_SHARED_MIN
-            || !(is_crowd || self.holders.is_beyond(&account))
-            || (claim.takes_over)()
-            || (claim.is_administrator)();
-        if !may {
-            self.take_back(&claim.share);
+        let is_beyond_share = open_max >= PLACES_SHARED_MIN && (is_crowd || self.holders.is_beyond(&account));
+        let has_too_many = || {
+            let is_user = per_user > 0 && !claim.share.is_anonymous();
+            is_user && self.holders.used_by(&account) > per_user.into()
+        };
+        let limit = if is_beyond_share {
+            Limit::Connections
+        } else if has_too_many() {
+            Limit::ConnectionsPerUser
+        } else {
+            return Ok(());
+        };
+        if (claim.takes_over)() || (claim.is_administrator)() {
+            return Ok(());
         }
-        may
+        self.take_back(&claim.share);
+        Err(limit)
     }
 
     /// Counts a connection for nobody any more.
@@ -125,8 +134,8 @@ struct Row {
 }
 
 impl Addresses {
-    /// Counts a connection from `address`. False when there is no room to count it, so that it is
-    /// let in without.
+    /// Counts a connection from `address`. With `open_max` it is to leave again. False when there
+    /// is no room to count it, so that it is let in without.
     pub(super) fn enter(&self, address: u64, open_max: u32, per_sec: u32, now: Time) -> Result<bool, Limit> {
         let table = &mut *self.0.lock();
         if !table.rows.contains_key(&address) && !table.has_room(now) {
@@ -139,7 +148,9 @@ impl Addresses {
         if !row.rate.take(per_sec, now) {
             return Err(Limit::ConnectionsPerSecPerAddress);
         }
-        row.open += 1;
+        if open_max > 0 {
+            row.open += 1;
+        }
         Ok(true)
     }
 
@@ -200,16 +211,16 @@ mod tests {
         let addresses = Addresses::default();
         let count = ADDRESSES_MAX as u64;
         for address in 1..=count {
-            assert_eq!(addresses.enter(address, 0, 1, at(0)), Ok(true));
+            assert_eq!(addresses.enter(address, 9, 1, at(0)), Ok(true));
         }
         addresses.leave(1);
         addresses.leave(2);
-        assert_eq!(addresses.enter(count + 1, 0, 1, at(500)), Ok(false), "their rate must still be known");
-        assert_eq!(addresses.enter(1, 0, 1, at(500)), Err(Limit::ConnectionsPerSecPerAddress));
-        assert_eq!(addresses.enter(count + 1, 0, 1, at(1000)), Ok(false), "swept only once a second");
-        assert_eq!(addresses.enter(count + 1, 0, 1, at(1500)), Ok(true));
-        assert_eq!(addresses.enter(count + 2, 0, 1, at(1500)), Ok(true));
-        assert_eq!(addresses.enter(count + 3, 0, 1, at(1500)), Ok(false));
+        assert_eq!(addresses.enter(count + 1, 9, 1, at(500)), Ok(false), "their rate must still be known");
+        assert_eq!(addresses.enter(1, 9, 1, at(500)), Err(Limit::ConnectionsPerSecPerAddress));
+        assert_eq!(addresses.enter(count + 1, 9, 1, at(1000)), Ok(false), "swept only once a second");
+        assert_eq!(addresses.enter(count + 1, 9, 1, at(1500)), Ok(true));
+        assert_eq!(addresses.enter(count + 2, 9, 1, at(1500)), Ok(true));
+        assert_eq!(addresses.enter(count + 3, 9, 1, at(1500)), Ok(false));
         assert_eq!(addresses.0.lock().rows.len(), ADDRESSES_MAX);
     }
 

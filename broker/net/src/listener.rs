@@ -19,6 +19,7 @@ use super::subject;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::{Certified, Peer};
 use lotmq_core::connection::refused::Refusals;
+use lotmq_core::limits::AddressRates;
 use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 use lotmq_core::tenant::Tenant;
@@ -91,6 +92,7 @@ impl Listener {
                 anonymous,
                 login_chain,
                 refusals: Refusals::default(),
+                login_rates: AddressRates::default(),
             }),
             half_open: HalfOpen::default(),
             half_open_bytes: Unfinished::default(),

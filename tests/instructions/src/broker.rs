@@ -17,6 +17,7 @@ use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
+use lotmq_core::limits::AddressRates;
 use lotmq_core::message::Message;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
@@ -185,6 +186,7 @@ impl Broker {
             anonymous: AnonymousLogin::FromEverywhere,
             login_chain: Arc::default(),
             refusals: Refusals::default(),
+            login_rates: AddressRates::default(),
         });
         let home = Arc::new(Home::new(0));
         let turn = Turn::new(context, Some(Arc::clone(&home)));

@@ -19,6 +19,7 @@ use lotmq_config::Config;
 use lotmq_core::client::{delayed, housekeeping};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
+use lotmq_core::limits::AddressRates;
 use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
@@ -516,6 +517,7 @@ fn terms(config: &Config, core: &Arc<Core>) -> ListenerTerms {
         anonymous: AnonymousLogin::FromEverywhere,
         login_chain: Arc::default(),
         refusals: Refusals::default(),
+        login_rates: AddressRates::default(),
     }
 }
 

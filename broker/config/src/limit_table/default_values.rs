@@ -153,3 +153,11 @@ pub const PROJECTS_MAX: u32 = 64;
 
 /// Default of `project_bytes`. They are in the store.
 pub const PROJECT_BYTES_MAX: u64 = 256 << 20;
+
+/// Default of `connections_per_sec_per_address`: a site of 10,000 devices behind one address is
+/// back after 5 s, and one sender cannot keep a core busy with handshakes.
+pub const CONNECTIONS_PER_SEC_PER_ADDRESS: u32 = 2_000;
+
+/// Default of `logins_per_sec_per_address`: that site has logged in after 10 s. A core checks some
+/// 50 passwords per second, and remembers those that were right.
+pub const LOGINS_PER_SEC_PER_ADDRESS: u32 = 1_000;

@@ -1,5 +1,7 @@
 //! Rate limits per second: token buckets of one number each, which read no clock of their own.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lotmq_auth::SessionBounds;
@@ -59,6 +61,52 @@ impl Bucket {
     }
 }
 
+/// Rate of all connections of one user. Threads count without a lock.
+#[derive(Debug, Default)]
+pub(crate) struct UserRate {
+    messages: SharedBucket,
+    bytes: SharedBucket,
+}
+
+/// [`Bucket`] of several threads, for tokens that are spent after the fact.
+#[derive(Debug, Default)]
+struct SharedBucket {
+    even_at: AtomicU64,
+}
+
+impl SharedBucket {
+    /// Spends `count` tokens of `per_sec` for what has come already.
+    fn spend(&self, count: u64, per_sec: u32, now: Time) {
+        if per_sec == 0 || count == 0 {
+            return;
+        }
+        let (cost, now) = (count.saturating_mul(NANOS_PER_SEC) / u64::from(per_sec), nanos(now));
+        let next = |even_at: u64| Some(even_at.max(now).saturating_add(cost));
+        // It never fails.
+        let _ = self.even_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+
+    /// Time until the next token; zero when there is one.
+    fn debt(&self, now: Time) -> Duration {
+        Bucket { even_at: self.even_at.load(Ordering::Relaxed) }.debt(now)
+    }
+}
+
+/// Bounds of the user of a Client, with the rate that all connections of the user have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct UserBounds {
+    pub(crate) rate: Arc<UserRate>,
+    pub(crate) messages_per_sec: u32,
+    pub(crate) bytes_per_sec: u32,
+}
+
+impl UserBounds {
+    /// Debts of messages and of bytes.
+    fn debts(&self, now: Time) -> (Duration, Duration) {
+        (self.rate.messages.debt(now), self.rate.bytes.debt(now))
+    }
+}
+
 /// Rate limit of one Client: messages and bytes per second that it may send. It is not read from
 /// while it has sent too much.
 #[derive(Debug)]
@@ -69,6 +117,8 @@ pub(crate) struct ClientRate {
     bytes: Bucket,
     /// Bytes of frames and records below MQTT for which no packet has come yet.
     unpaid_overhead: u64,
+    /// Bounds of its user, if there are any.
+    of_user: Option<UserBounds>,
     /// End of the present throttling.
     throttled_until: Option<Time>,
     /// Whole packets that have come wait for the end of the throttling.
@@ -77,15 +127,19 @@ pub(crate) struct ClientRate {
 
 impl ClientRate {
     /// Rate limit that a listener sets for each Client, or a member of the login chain for this
-    /// one; `None` without a limit.
-    pub(crate) fn of(limits: &ListenerLimits, of_member: SessionBounds) -> Option<Self> {
+    /// one, with the bounds of its user; `None` without a limit.
+    pub(crate) fn of(
+        limits: &ListenerLimits,
+        of_member: SessionBounds,
+        of_user: Option<UserBounds>,
+    ) -> Option<Self> {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let messages_per_sec = match of_member.messages_per_sec {
             Some(max) if messages_per_sec == 0 => max,
             Some(max) => messages_per_sec.min(max),
             None => messages_per_sec,
         };
-        let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
+        let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0 || of_user.is_some();
         let (messages, bytes) = (Bucket::default(), Bucket::default());
         let (unpaid_overhead, throttled_until, has_waiting) = (0, None, false);
         is_bounded.then_some(Self {
@@ -94,6 +148,7 @@ impl ClientRate {
             messages,
             bytes,
             unpaid_overhead,
+            of_user,
             throttled_until,
             has_waiting,
         })
@@ -101,15 +156,15 @@ impl ClientRate {
 
     /// Counts a packet that has come: a PUBLISH, or another one.
     pub(crate) fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
-        self.messages.spend(u64::from(is_message), self.messages_per_sec, now);
-        self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
+        self.spend_messages(u64::from(is_message), now);
+        self.spend_bytes(bytes as u64, now);
         self.unpaid_overhead = self.unpaid_overhead.saturating_sub(FRAME_BYTES_PER_PACKET);
     }
 
     /// Counts bytes of the layers below MQTT that came beside `len` bytes of MQTT, such as frames
     /// of WebSocket without payload.
     pub(crate) fn spend_overhead(&mut self, overhead: usize, len: usize, now: Time) {
-        self.bytes.spend(overhead as u64, self.bytes_per_sec, now);
+        self.spend_bytes(overhead as u64, now);
         // A long packet comes in many frames and records.
         let beyond = (overhead as u64).saturating_sub(len as u64 / FRAME_BYTES_PER_PACKET);
         self.unpaid_overhead = self.unpaid_overhead.saturating_add(beyond);
@@ -120,12 +175,38 @@ impl ClientRate {
     pub(crate) fn pay_for_frames(&mut self, now: Time) {
         let messages = self.unpaid_overhead / FRAME_BYTES_PER_PACKET;
         self.unpaid_overhead %= FRAME_BYTES_PER_PACKET;
-        self.messages.spend(messages, self.messages_per_sec, now);
+        self.spend_messages(messages, now);
+    }
+
+    fn spend_messages(&mut self, count: u64, now: Time) {
+        self.messages.spend(count, self.messages_per_sec, now);
+        if let Some(user) = &self.of_user {
+            user.rate.messages.spend(count, user.messages_per_sec, now);
+        }
+    }
+
+    fn spend_bytes(&mut self, count: u64, now: Time) {
+        self.bytes.spend(count, self.bytes_per_sec, now);
+        if let Some(user) = &self.of_user {
+            user.rate.bytes.spend(count, user.bytes_per_sec, now);
+        }
+    }
+
+    /// The longest debt, and its limit.
+    fn debt(&self, now: Time) -> (Duration, Limit) {
+        let of_user = self.of_user.as_ref().map(|user| user.debts(now)).unwrap_or_default();
+        let others = [
+            (self.bytes.debt(now), Limit::BytesPerSec),
+            (of_user.0, Limit::MessagesPerSecPerUser),
+            (of_user.1, Limit::BytesPerSecPerUser),
+        ];
+        let own = (self.messages.debt(now), Limit::MessagesPerSec);
+        others.into_iter().fold(own, |longest, other| if other.0 > longest.0 { other } else { longest })
     }
 
     /// Whether more has come than is allowed.
     pub(crate) fn is_in_debt(&self, now: Time) -> bool {
-        !self.messages.debt(now).max(self.bytes.debt(now)).is_zero()
+        !self.debt(now).0.is_zero()
     }
 
     /// Whether the Client is throttled now; with the limit when that begins.
@@ -134,15 +215,13 @@ impl ClientRate {
             return Throttle::GoesOn;
         }
         self.throttled_until = None;
-        let (messages, bytes) = (self.messages.debt(now), self.bytes.debt(now));
-        let debt = messages.max(bytes);
+        let (debt, limit) = self.debt(now);
         if debt.is_zero() {
             return Throttle::None;
         }
         // Debts in fractions of the clock's milliseconds are paid with the next one.
         let until = now.plus(debt + Duration::from_millis(1));
         self.throttled_until = Some(until);
-        let limit = if messages >= bytes { Limit::MessagesPerSec } else { Limit::BytesPerSec };
         Throttle::Begins { until, limit }
     }
 
@@ -196,7 +275,7 @@ mod tests {
     fn frames_without_packets_are_charged_as_messages_and_frames_of_packets_are_not() {
         let mut config = Config::default();
         config.limits.messages_per_sec = 10;
-        let rate = || ClientRate::of(&config.limits.for_all(), SessionBounds::default()).unwrap();
+        let rate = || ClientRate::of(&config.limits.for_all(), SessionBounds::default(), None).unwrap();
         // Ten packets in ten frames of WebSocket, in ten records of TLS.
         let mut usual = rate();
         usual.spend_overhead(10 * (29 + 14), 10 * 50, at(0));
@@ -221,7 +300,7 @@ mod tests {
         assert!(matches!(pings.throttle(at(0)), Throttle::Begins { limit: Limit::MessagesPerSec, .. }));
         // Bytes count whether a packet came with them or not.
         config.limits.bytes_per_sec = 1_000;
-        let mut bytes = ClientRate::of(&config.limits.for_all(), SessionBounds::default()).unwrap();
+        let mut bytes = ClientRate::of(&config.limits.for_all(), SessionBounds::default(), None).unwrap();
         bytes.spend_overhead(1_500, 100_000, at(0));
         assert!(matches!(bytes.throttle(at(0)), Throttle::Begins { limit: Limit::BytesPerSec, .. }));
     }
@@ -233,8 +312,8 @@ mod tests {
             (config.limits.messages_per_sec, config.limits.bytes_per_sec) = (messages, bytes);
             config.limits.for_all()
         };
-        assert!(ClientRate::of(&limits(0, 0), SessionBounds::default()).is_none());
-        let mut rate = ClientRate::of(&limits(10, 1000), SessionBounds::default()).unwrap();
+        assert!(ClientRate::of(&limits(0, 0), SessionBounds::default(), None).is_none());
+        let mut rate = ClientRate::of(&limits(10, 1000), SessionBounds::default(), None).unwrap();
         (0..10).for_each(|_| rate.spend(true, 10, at(0)));
         rate.spend(false, 10, at(0));
         assert_eq!(rate.throttle(at(0)), Throttle::None, "a second's worth at once");
@@ -252,5 +331,25 @@ mod tests {
         let Throttle::Begins { until: paid, .. } = rate.throttle(until) else { panic!("it is throttled") };
         assert!(paid > until.plus(Duration::from_secs(9_000)), "however much it was, all of it is paid");
         assert!(rate.is_in_debt(until) && !rate.is_in_debt(paid));
+    }
+
+    #[test]
+    fn connections_of_one_user_have_one_rate() {
+        let shared = Arc::new(UserRate::default());
+        let limits = Config::default().limits.for_all();
+        let connection = || {
+            let of_user =
+                UserBounds { rate: Arc::clone(&shared), messages_per_sec: 10, bytes_per_sec: 1_000_000 };
+            ClientRate::of(&limits, SessionBounds::default(), Some(of_user)).unwrap()
+        };
+        let (mut one, mut other) = (connection(), connection());
+        (0..10).for_each(|_| one.spend(true, 10, at(0)));
+        assert_eq!(other.throttle(at(0)), Throttle::None, "a second's worth at once");
+        (0..5).for_each(|_| other.spend(true, 10, at(0)));
+        let begins = Throttle::Begins { until: at(501), limit: Limit::MessagesPerSecPerUser };
+        assert_eq!((one.throttle(at(0)), other.throttle(at(0))), (begins, begins));
+        assert_eq!(one.throttle(at(501)), Throttle::None);
+        one.spend(false, 5_000_000, at(501));
+        assert!(matches!(one.throttle(at(501)), Throttle::Begins { limit: Limit::BytesPerSecPerUser, .. }));
     }
 }

@@ -120,8 +120,8 @@ impl Transport for InMemory {
         self.input.lock().look_for_end(self)
     }
 
-    fn keeps_place(&self, _: &PlaceClaim<'_>) -> bool {
-        true
+    fn keeps_place(&self, _: &PlaceClaim<'_>) -> Result<(), Limit> {
+        Ok(())
     }
 
     fn held_bytes(&self) -> u32 {

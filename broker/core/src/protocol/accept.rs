@@ -93,8 +93,8 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     bound_expiry(request, turn, &identity);
-    if !keeps_place(connection, &tenant, &identity) {
-        return Err(turn_away_for(connection, request, turn, Limit::Connections));
+    if let Err(limit) = keeps_place(connection, &tenant, &identity) {
+        return Err(turn_away_for(connection, request, turn, limit));
     }
     let identity = Arc::new(identity);
     if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
@@ -146,7 +146,7 @@ fn call_at_end(stamp: Stamp, connection: &Connection, turn: &Turn) {
 }
 
 /// Whether the connection of who has logged in may stay among all that are open.
-fn keeps_place(connection: &Connection, tenant: &Tenant, identity: &Identity) -> bool {
+fn keeps_place(connection: &Connection, tenant: &Tenant, identity: &Identity) -> Result<(), Limit> {
     let takes_over = || {
         let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
         known.is_some_and(|client| client.state.lock().link.is_some())
@@ -185,7 +185,7 @@ fn opened(
             .authenticated
             .as_ref()
             .map(|(method, _)| Authentication::by(method.clone())),
-        rate: ClientRate::of(&connection.listener.limits, client.identity().principal.session_bounds()),
+        rate: client_rate(connection, &client, turn),
         login_ends,
     };
     turn.core.counters.connects_accepted.add(1);
@@ -202,6 +202,14 @@ fn opened(
         unfinished: None,
         rare: rare.boxed(),
     }
+}
+
+/// Rate limit of a Client and of its user.
+fn client_rate(connection: &Connection, client: &Client, turn: &Turn) -> Option<ClientRate> {
+    let identity = client.identity();
+    let limits = &turn.core.settings.limits;
+    let of_user = client.tenant.shares.of(&identity).user_bounds(limits);
+    ClientRate::of(&connection.listener.limits, identity.principal.session_bounds(), of_user)
 }
 
 /// Checks that the owner's share has room for the session: its bytes are bounded, and the number of

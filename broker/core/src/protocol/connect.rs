@@ -13,7 +13,7 @@ use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_r
 use super::accept::accept;
 use super::banned::check_request;
 use super::exchange::whole_packet;
-use super::login::check_later;
+use super::login::{check_later, check_source};
 use super::member_steps::challenge;
 use super::request::{ConnectRefusal, read};
 use crate::arena::Span;
@@ -68,7 +68,8 @@ pub fn begin(
             return Err(refuse(connection, Recipient::of(&connect), reason, &refusal));
         }
     };
-    if let Err(refusal) = check_request(connection, &request, turn) {
+    let admitted = check_request(connection, &request, turn);
+    if let Err(refusal) = admitted.and_then(|()| check_source(connection, &connect, turn)) {
         return accept(connection, request, Err(refusal), turn);
     }
     if connection.transport.certificate_ends_ms().is_some_and(|end| end <= turn.core.clock.wall_ms()) {

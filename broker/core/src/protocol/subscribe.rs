@@ -154,7 +154,8 @@ fn grant(
     };
     drop(state);
     match takes {
-        Err(Limit::TenantSessionBytes) if open.client.tenant.is_administrator(&identity) => {}
+        Err(Limit::TenantSessionBytes | Limit::SubscriptionsPerUser)
+            if open.client.tenant.is_administrator(&identity) => {}
         takes => takes.map_err(FilterRefusal::Limit)?,
     }
     if let Some(failure) = unstorable {
@@ -184,7 +185,9 @@ fn takes_filter(
     } else if state.subscriptions.bytes() + more > limits.subscription_bytes {
         Err(Limit::SubscriptionBytes)
     } else {
-        state.holding.share().takes_bytes(more, &turn.core.settings.limits)
+        let (share, limits) = (state.holding.share(), &turn.core.settings.limits);
+        share.takes_bytes(more, limits)?;
+        share.takes_subscription(limits)
     }
 }
 

@@ -126,6 +126,7 @@ impl ClientState {
     /// Counts what the session takes of its owner's share, as it is now.
     pub fn count(&mut self, client_id: &str, is_stored: bool) {
         self.holding.set(is_stored && !self.is_over, self.kept_bytes(client_id));
+        self.holding.set_subscriptions(if self.is_over { 0 } else { self.subscriptions.len() as u64 });
     }
 
     /// Bytes of the open QoS 2 exchanges from the Client, as far as they are counted.

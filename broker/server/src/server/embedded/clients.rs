@@ -13,6 +13,7 @@ use lotmq_auth::{AnonymousLogin, ROOT};
 use lotmq_codec::{ReasonCode, SubscriptionOptions};
 use lotmq_config::Config;
 use lotmq_core::connection::refused::Refusals;
+use lotmq_core::limits::AddressRates;
 use lotmq_core::connection::{Connection, ListenerTerms};
 use lotmq_core::owner::in_memory::InMemory;
 use lotmq_core::owner::open::OpenConnections;
@@ -55,6 +56,7 @@ impl Clients {
             anonymous: AnonymousLogin::FromEverywhere,
             login_chain: Arc::default(),
             refusals: Refusals::default(),
+            login_rates: AddressRates::default(),
         });
         let (broker, open) = (Arc::clone(broker), OpenConnections::new());
         let mut clients = Self { broker, terms, open, connected: Vec::new(), made: 0 };
