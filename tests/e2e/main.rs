@@ -114,6 +114,7 @@ mod proxy_protocol;
 mod publishers;
 mod python;
 mod quic;
+mod rates;
 mod read_only_root;
 mod refused_handshakes;
 mod replies;

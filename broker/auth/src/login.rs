@@ -180,6 +180,12 @@ pub enum LoginRefusal {
     /// Too many logins have come from this address within a second. Connection rate exceeded.
     #[error("too many logins from this address; try again later")]
     TooManyFromAddress,
+    /// The password or token came without TLS, which `auth.passwords_need_tls` does not allow. Not
+    /// authorized.
+    #[error(
+        "passwords and tokens are taken over TLS alone (auth.passwords_need_tls); this one was readable on its way"
+    )]
+    Readable,
     /// The address, the user or the client is banned. Banned.
     #[error("the address, the user or the client is banned")]
     Banned,

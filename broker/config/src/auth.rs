@@ -32,6 +32,12 @@ section! {
         /// the hash. The broker stores it encrypted, only while this is on, when a password is set
         /// or used in a plain login.
         scram_sha_256: bool = false;
+        /// Whether the broker refuses a login that shows a password or a token on a connection
+        /// without TLS. It refuses before it checks, with 0x87, before 5.0 with return code 5. This
+        /// machine is exempt. A proxy that ends TLS is not: connect it by `mqtts`. While this is
+        /// off, the broker warns of each listener that others reach without TLS, in its log and in
+        /// `/health`.
+        passwords_need_tls: bool = false;
         /// Shortest password that `-addUser` and `-changeUserPassword` take, in characters. It does
         /// not hold for the password that a new broker gives to `root`.
         password_chars_min: u32 = 8, range 1..=64;

@@ -379,6 +379,18 @@ impl Config {
             .collect()
     }
 
+    /// Listeners without TLS that other machines can reach and that take passwords, each with the
+    /// address. None if `auth.passwords_need_tls` is on.
+    #[must_use]
+    pub fn readable_logins(&self) -> Vec<(&'static str, SocketAddr)> {
+        if self.auth.passwords_need_tls {
+            return Vec::new();
+        }
+        let plans = self.listeners();
+        let has_tls = |name: &str| plans.iter().any(|plan| plan.name == name && plan.tls.is_some());
+        self.public_addresses().into_iter().filter(|(name, _)| !has_tls(name)).collect()
+    }
+
     /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed
     /// whoever sends it.
     #[must_use]

@@ -120,6 +120,8 @@ pub struct ListenerTerms {
     pub refusals: Refusals,
     /// Rates of logins, by address.
     pub login_rates: AddressRates,
+    /// Whether its connections are encrypted.
+    pub is_encrypted: bool,
 }
 
 impl ListenerTerms {

@@ -133,6 +133,8 @@ pub struct Entropy {
 pub struct Settings {
     /// Policy for logins without a user name.
     pub anonymous: AnonymousLogin,
+    /// Whether passwords of other machines have to come over TLS.
+    pub passwords_need_tls: bool,
     /// Longest time for which a session outlives its connection.
     pub session_expiry_max: SessionExpiry,
     /// Longest time for which an anonymous session outlives its connection; not longer than the
@@ -167,6 +169,7 @@ impl Settings {
                 lotmq_config::AnonymousLogin::LoopbackOnly => AnonymousLogin::FromLoopback,
                 lotmq_config::AnonymousLogin::Everywhere => AnonymousLogin::FromEverywhere,
             },
+            passwords_need_tls: config.auth.passwords_need_tls,
             session_expiry_max,
             anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
             takes_discouraged: config.mqtt.control_characters,

@@ -93,6 +93,7 @@ impl Listener {
                 login_chain,
                 refusals: Refusals::default(),
                 login_rates: AddressRates::default(),
+                is_encrypted: plan.tls.is_some(),
             }),
             half_open: HalfOpen::default(),
             half_open_bytes: Unfinished::default(),

@@ -20,6 +20,8 @@ pub struct Exposure {
     open: Vec<String>,
     /// Listeners where everybody may claim any address.
     gullible: Vec<&'static str>,
+    /// Addresses where passwords cross the network readable.
+    readable: Vec<String>,
 }
 
 impl Exposure {
@@ -32,7 +34,14 @@ impl Exposure {
         };
         let open = public.into_iter().map(|(listener, address)| format!("{listener} {address}")).collect();
         let gullible = config.gullible_listeners();
-        Self { has_default_password: tenant.users.root_has_default_password(), anonymous, open, gullible }
+        let readable = readable_logins(config);
+        Self {
+            has_default_password: tenant.users.root_has_default_password(),
+            anonymous,
+            open,
+            gullible,
+            readable,
+        }
     }
 
     /// Logs one line for each thing that is open.
@@ -66,6 +75,13 @@ impl Exposure {
                 "whoever reaches the port may claim any address by the PROXY protocol: name the proxies in trusted_proxies"
             );
         }
+        if !self.readable.is_empty() {
+            warn!(
+                tenant,
+                listener = self.readable.join(", "),
+                "passwords of other machines are readable on their way: use TLS, and auth.passwords_need_tls = true refuses them without"
+            );
+        }
     }
 
     /// Advice for whoever starts the broker at a terminal; `None` where nothing is open.
@@ -81,6 +97,12 @@ impl Exposure {
             (false, AnonymousLogin::LoopbackOnly | AnonymousLogin::Off | AnonymousLogin::Everywhere) => None,
         }
     }
+}
+
+/// Listeners where passwords of other machines are readable on their way: `mqtt 0.0.0.0:1883`.
+pub fn readable_logins(config: &Config) -> Vec<String> {
+    let readable = config.readable_logins().into_iter();
+    readable.map(|(listener, address)| format!("{listener} {address}")).collect()
 }
 
 /// Whether rules let an anonymous client in from elsewhere and let it publish to a topic that no

@@ -187,6 +187,7 @@ impl Broker {
             login_chain: Arc::default(),
             refusals: Refusals::default(),
             login_rates: AddressRates::default(),
+            is_encrypted: false,
         });
         let home = Arc::new(Home::new(0));
         let turn = Turn::new(context, Some(Arc::clone(&home)));

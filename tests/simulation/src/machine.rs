@@ -518,6 +518,7 @@ fn terms(config: &Config, core: &Arc<Core>) -> ListenerTerms {
         login_chain: Arc::default(),
         refusals: Refusals::default(),
         login_rates: AddressRates::default(),
+        is_encrypted: false,
     }
 }
 

@@ -37,9 +37,12 @@ fn of_listener(config: &Config, plan: &ListenerPlan, gullible: &[&str]) -> Findi
         let remedy = "set auth.anonymous = false, or a rule for Publish and Subscribe";
         return Finding::warning(CHECK, message, remedy);
     }
+    if is_public(plan) && !has_tls && config.auth.passwords_need_tls {
+        return Finding::ok(CHECK, format!("{message}; no passwords of other machines"));
+    }
     if is_public(plan) && !has_tls {
         let remedy = format!(
-            "use TLS (lotmq serve --lan, or docs/tls.md), and set `listener.{name}.bind` to 127.0.0.1"
+            "use TLS (lotmq serve --lan, or docs/tls.md), and set `listener.{name}.bind` to 127.0.0.1, or auth.passwords_need_tls = true"
         );
         return Finding::warning(CHECK, format!("{message}; passwords cross the network readable"), remedy);
     }
@@ -93,6 +96,14 @@ mod tests {
             (&[][..], &[Ok, Ok][..]),
             (&[("listener.mqtt.bind", "0.0.0.0"), ("admin.bind", "127.0.0.1")], &[Warning, Ok]),
             (&[("listener.mqtt.bind", "0.0.0.0")], &[Warning, Ok, Warning]),
+            (
+                &[
+                    ("listener.mqtt.bind", "0.0.0.0"),
+                    ("admin.bind", "127.0.0.1"),
+                    ("auth.passwords_need_tls", "true"),
+                ],
+                &[Ok, Ok],
+            ),
             (&[("listener.ws.bind", "0.0.0.0"), ("auth.anonymous", "true")], &[Ok, Warning]),
             (&[("listener.ws.bind", "0.0.0.0"), ("listener.ws.proxy_protocol", "true")], &[Ok, Error]),
         ] {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{LoginRefusal, Peer, PendingLogin};
+use lotmq_auth::{LoginRefusal, Method, Peer, PendingLogin};
 use lotmq_codec::{Connect, ReasonCode};
 use lotmq_config::limit_table::LOGINS_PER_SEC_PER_ADDRESS;
 
@@ -15,7 +15,8 @@ use crate::shares::address_key;
 use crate::turn::Turn;
 use crate::turn::broker_hooks::Outcome;
 
-/// Checks the source of a login before its password: how many come from the address.
+/// Checks the source of a login before its password: how many come from the address, and whether
+/// others could read the password on its way.
 pub(super) fn check_source(
     connection: &Connection,
     connect: &Connect<'_>,
@@ -27,6 +28,10 @@ pub(super) fn check_source(
     }
     let (terms, peer) = (&connection.listener, connection.peer().for_login());
     let is_local = peer.is_loopback();
+    let shows_secret = connect.password.is_some() || method.and_then(Method::by_name).is_some();
+    if turn.core.settings.passwords_need_tls && shows_secret && !terms.is_encrypted && !is_local {
+        return Err(LoginRefusal::Readable);
+    }
     let (Peer::Tcp(address) | Peer::Proxied(address)) = peer else { return Ok(()) };
     let per_sec = terms.limits.logins_per_sec_per_address;
     let is_exempt = is_local && per_sec == LOGINS_PER_SEC_PER_ADDRESS;

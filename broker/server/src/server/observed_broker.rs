@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::metrics;
 use lotmq_operations::broker::Broker;
+use lotmq_operations::exposure::readable_logins;
 use lotmq_operations::sys::{certificates_not_read, failures, state};
 use lotmq_programs::late_code::Compiling;
 
@@ -46,6 +47,10 @@ impl ObservedBroker for AdminView {
         let unread = certificates_not_read(&self.0);
         if !unread.is_empty() {
             members.insert("certificates_not_read".to_owned(), Value::Array(unread));
+        }
+        let readable = readable_logins(&self.0.hosting.config);
+        if !readable.is_empty() {
+            members.insert("passwords_without_tls".to_owned(), readable.into());
         }
         Health { is_well, members }
     }

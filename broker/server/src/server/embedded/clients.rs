@@ -57,6 +57,7 @@ impl Clients {
             login_chain: Arc::default(),
             refusals: Refusals::default(),
             login_rates: AddressRates::default(),
+            is_encrypted: false,
         });
         let (broker, open) = (Arc::clone(broker), OpenConnections::new());
         let mut clients = Self { broker, terms, open, connected: Vec::new(), made: 0 };
