@@ -23,7 +23,7 @@ const THREADS: usize = 2;
 const ONSETS: usize = 3;
 
 /// Returns a recorded ClientHello that is good for any number of handshakes.
-fn hello(authority: &Authority) -> Vec<u8> {
+pub(crate) fn hello(authority: &Authority) -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let endpoint = Endpoint::tcp("127.0.0.1", port).tls(&authority.context());

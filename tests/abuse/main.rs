@@ -12,6 +12,7 @@
 mod absences;
 mod copies;
 mod flood;
+mod floods;
 mod handshakes;
 mod large;
 mod masses;
