@@ -5,9 +5,7 @@ use auth_settings::{Settings, Template, parse};
 use crate::hash::{Digest, SaltedForm};
 use crate::limits::{PBKDF2_ROUNDS, TIMEOUT_RANGE, TIMEOUT_SECONDS};
 use crate::query::Query;
-
-/// Name of the endpoint of the database server.
-pub(crate) const ENDPOINT: &str = "sql";
+use crate::server::{ENDPOINT, Kind, Server};
 
 /// Members of the configuration.
 const MEMBERS: [&str; 13] = [
@@ -41,26 +39,6 @@ pub(crate) struct Config {
     /// Whether the next member of the chain decides about a user without a row.
     pub(crate) passes_unknown: bool,
     /// Milliseconds for the whole of a login.
-    pub(crate) timeout_ms: u64,
-}
-
-/// Kind of a database server.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Postgres,
-    /// MySQL or MariaDB.
-    Mysql,
-}
-
-/// Settings of a session with the database server.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) kind: Kind,
-    pub(crate) database: String,
-    pub(crate) user: String,
-    pub(crate) password: Option<String>,
-    /// Whether the connection switches to TLS.
-    pub(crate) starts_tls: bool,
     pub(crate) timeout_ms: u64,
 }
 

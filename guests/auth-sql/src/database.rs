@@ -1,30 +1,15 @@
-//! Session with a database server of either kind, and the rows of its answers.
+//! Session with a database server of either kind.
 
-use crate::config::{Kind, Server};
 use crate::mysql;
 use crate::postgres;
 use crate::query::Query;
+use crate::server::{Kind, Server};
+use crate::table::{Failure, Table};
 
 /// A session.
 pub(crate) enum Session {
     Postgres(Box<postgres::Session>),
     Mysql(Box<mysql::Session>),
-}
-
-/// Rows of an answer, as text; `None` is NULL. An answer without rows may have no columns.
-#[derive(Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Vec<Option<String>>>,
-}
-
-/// Reason why there is no answer.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The session is of no use any more.
-    Lost(String),
-    /// The server refuses the statement.
-    Refused(String),
 }
 
 impl Session {
@@ -61,13 +46,5 @@ impl Session {
             Session::Postgres(session) => session.close(),
             Session::Mysql(session) => session.close(),
         }
-    }
-}
-
-impl Table {
-    /// A cell by the name of its column.
-    pub(crate) fn cell<'a>(&self, row: &'a [Option<String>], column: &str) -> Option<&'a str> {
-        let at = self.columns.iter().position(|name| name == column)?;
-        row.get(at)?.as_deref()
     }
 }

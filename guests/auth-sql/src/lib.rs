@@ -1,5 +1,5 @@
-//! Logins checked against a PostgreSQL, MySQL or MariaDB database: a query returns the password hash of a user,
-//! others return groups and grants.
+//! Logins checked against a PostgreSQL, MySQL or MariaDB database: a query returns the password
+//! hash of a user, others return groups and grants.
 //!
 //! Invariant: a database that is away, too slow or answers anything unexpected keeps the client
 //! out. Values are parameters, and the password never leaves the guest.
@@ -12,13 +12,15 @@ mod mysql;
 mod postgres;
 mod query;
 mod rows;
+mod server;
+mod table;
 mod wire;
 
 use std::cell::RefCell;
 
 use auth_settings::all_topics;
 use config::Config;
-use database::{Failure, Session, Table};
+use database::Session;
 use hash::Hash;
 use lotmq_guest::auth::{
     Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Grant, Login, Permission, Principal, allow, ambient,
@@ -26,6 +28,7 @@ use lotmq_guest::auth::{
 };
 use query::Query;
 use rows::{UserRow, grants_of, groups_of};
+use table::{Failure, Table};
 
 /// Reason Code of CONNACK: the database did not answer.
 const SERVER_UNAVAILABLE: u8 = 0x88;

@@ -38,5 +38,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1_024;
 /// Rows of an answer, such as groups or grants.
 pub(crate) const ROWS_MAX: usize = 1_000;
 
+/// Bytes of an answer.
+pub(crate) const ANSWER_BYTES_MAX: usize = 1_024 * 1_024;
+
 /// Characters of an error of the server that are logged.
 pub(crate) const ERROR_CHARACTERS_MAX: usize = 300;

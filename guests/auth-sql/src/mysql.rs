@@ -8,10 +8,10 @@ use lotmq_guest::auth::{IoError, described};
 use mysql_common::Value;
 use mysql_session::{Fault, Login};
 
-use crate::config::{ENDPOINT, Server};
-use crate::database::{Failure, Table};
-use crate::limits::{ERROR_CHARACTERS_MAX, ROWS_MAX};
+use crate::limits::ERROR_CHARACTERS_MAX;
 use crate::query::Query;
+use crate::server::{ENDPOINT, Server};
+use crate::table::{Failure, Table};
 use crate::wire::left_ms;
 
 /// A session.
@@ -65,16 +65,13 @@ impl Session {
         let values: Vec<Value> = values.into_iter().map(Value::Bytes).collect();
         let (mut table, mut unusable) = (Table::default(), None);
         let outcome = self.session.execute(&query.sql, &values, &mut |columns, row| {
-            if table.rows.len() >= ROWS_MAX {
-                unusable = Some(format!("the query returns more than {ROWS_MAX} rows"));
-                return;
-            }
             if table.columns.is_empty() {
                 table.columns = columns.iter().map(|column| column.name.clone()).collect();
             }
-            match row.iter().map(cell).collect() {
-                Some(row) => table.rows.push(row),
-                None => unusable = Some("a column of the query is no text and no whole number".to_owned()),
+            let other = || "a column of the query is no text and no whole number".to_owned();
+            let row: Option<Vec<_>> = row.iter().map(cell).collect();
+            if let Err(reason) = row.ok_or_else(other).and_then(|row| table.push(row)) {
+                unusable = Some(reason);
             }
         });
         match (outcome, unusable) {

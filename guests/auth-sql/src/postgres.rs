@@ -6,10 +6,10 @@ use postgres_protocol::authentication::{md5_hash, sasl};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
 
-use crate::config::Server;
-use crate::database::{Failure, Table};
-use crate::limits::{ERROR_CHARACTERS_MAX, ROWS_MAX};
+use crate::limits::ERROR_CHARACTERS_MAX;
 use crate::query::Query;
+use crate::server::Server;
+use crate::table::{Failure, Table};
 use crate::wire::{Wire, no_protocol};
 
 /// The way to authenticate with a password that is not sent.
@@ -93,9 +93,6 @@ impl Session {
                     let names = body.fields().map(|field| Ok(field.name().to_owned())).collect();
                     table.columns = names.map_err(|_| Failure::Lost(no_protocol()))?;
                 }
-                Message::DataRow(_) if table.rows.len() >= ROWS_MAX => {
-                    return Err(Failure::Lost(format!("the query returns more than {ROWS_MAX} rows")));
-                }
                 Message::DataRow(body) => {
                     let buffer = body.buffer();
                     let cell = |range: Option<std::ops::Range<usize>>| {
@@ -103,7 +100,7 @@ impl Session {
                         Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
                     };
                     let row = body.ranges().map(cell).collect();
-                    table.rows.push(row.map_err(|_| Failure::Lost(no_protocol()))?);
+                    table.push(row.map_err(|_| Failure::Lost(no_protocol()))?).map_err(Failure::Lost)?;
                 }
                 // Data for `COPY` would be waited for without end.
                 Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {

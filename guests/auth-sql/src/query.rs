@@ -3,7 +3,7 @@
 use auth_settings::{Placeholder, Settings, Template, TemplatePart, escape};
 use lotmq_guest::auth::Login;
 
-use crate::config::Kind;
+use crate::server::Kind;
 
 /// A statement with `$1`, `$2`, … for PostgreSQL, or `?` for MySQL, and the values that they stand
 /// for.

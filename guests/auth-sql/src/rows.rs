@@ -4,7 +4,7 @@ use auth_settings::grants;
 use lotmq_guest::auth::Grant;
 use serde_json::{Map, Value as Json};
 
-use crate::database::Table;
+use crate::table::Table;
 
 /// Row of a user.
 #[derive(Debug, PartialEq)]
@@ -96,10 +96,10 @@ mod tests {
 
     fn table(columns: &[&str], rows: &[&[Option<&str>]]) -> Table {
         let row = |row: &&[Option<&str>]| row.iter().map(|cell| cell.map(str::to_owned)).collect();
-        Table {
-            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
-            rows: rows.iter().map(row).collect(),
-        }
+        let mut table = Table::default();
+        table.columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        rows.iter().for_each(|cells| table.push(row(cells)).unwrap());
+        table
     }
 
     #[test]

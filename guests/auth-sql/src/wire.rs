@@ -9,8 +9,8 @@ use lotmq_guest::auth::{IoError, ambient, described};
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 
-use crate::config::ENDPOINT;
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::server::ENDPOINT;
 
 /// Bytes that are read at once: the most that the host gives.
 const PIECE_BYTES: u32 = 64 * 1_024;

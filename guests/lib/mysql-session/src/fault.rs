@@ -30,7 +30,7 @@ pub enum Fault {
 
 impl Fault {
     /// Parses the packet of an error.
-    pub(crate) fn told(packet: &[u8]) -> Fault {
+    pub(crate) fn parse(packet: &[u8]) -> Fault {
         let capabilities = CapabilityFlags::CLIENT_PROTOCOL_41;
         // Before a login an error has no SQLSTATE.
         let has_state = packet.get(3) == Some(&b'#');
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn errors_are_read_with_and_without_a_state() {
         let with = b"\xff\x26\x04#23000Duplicate entry";
-        assert_eq!(Fault::told(with).text(), "1062 (23000): Duplicate entry");
-        assert_eq!(Fault::told(b"\xff\x10\x04Too many connections").text(), "1040: Too many connections");
-        assert!(matches!(Fault::told(b"\xff"), Fault::Broken(_)));
+        assert_eq!(Fault::parse(with).text(), "1062 (23000): Duplicate entry");
+        assert_eq!(Fault::parse(b"\xff\x10\x04Too many connections").text(), "1040: Too many connections");
+        assert!(matches!(Fault::parse(b"\xff"), Fault::Broken(_)));
     }
 }

@@ -11,7 +11,7 @@ use mysql_common::packets::{AuthPlugin, AuthSwitchRequest, HandshakePacket, Hand
 
 use crate::fault::{Fault, broken};
 use crate::limits::{LOGIN_STEPS_MAX, PACKET_BYTES_MAX};
-use crate::sha2::CachingSha2;
+use crate::sha2::{CachingSha2, Secret};
 use crate::wire::{Wire, bytes_of};
 
 /// Our capabilities. Results end in the form that all servers know.
@@ -60,7 +60,7 @@ pub(crate) fn login<S: Read + Write>(
 ) -> Result<Welcome, Fault> {
     let packet = wire.receive()?;
     if packet.first() == Some(&0xff) {
-        return Err(Fault::told(&packet));
+        return Err(Fault::parse(&packet));
     }
     let handshake: HandshakePacket<'_> = ParseBuf(&packet).parse(()).map_err(broken)?;
     // MariaDB does not say that it is MySQL.
@@ -133,7 +133,7 @@ fn authenticate<'a, S: Read + Write>(
                 wire.open();
                 return Ok(());
             }
-            Some((0xff, _)) => return Err(Fault::told(&packet)),
+            Some((0xff, _)) => return Err(Fault::parse(&packet)),
             Some((0x01, challenge)) => method.next(challenge)?,
             Some((0xfe, [])) => return Err(refused("mysql_old_password")),
             Some((0xfe, _)) => {
@@ -200,8 +200,9 @@ impl<'a> Method<'a> {
     }
 
     fn next(&mut self, challenge: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let secret = Secret { nonce: &self.nonce, password: self.login.password };
         match &mut self.way {
-            Way::Sha2(way) => way.next(challenge, (&self.nonce, self.login.password), self.login.is_secure),
+            Way::Sha2(way) => way.next(challenge, &secret, self.login.is_secure),
             Way::Native | Way::Ed25519 | Way::Clear => Err(broken("a login that is none")),
         }
     }

@@ -159,7 +159,7 @@ impl<S: Read + Write> Session<S> {
             session.wire.command(&packet)?;
             let packet = session.wire.receive()?;
             if packet.first() == Some(&0xff) {
-                return Err(Fault::told(&packet));
+                return Err(Fault::parse(&packet));
             }
             let told: StmtPacket = ParseBuf(&packet).parse(()).map_err(broken)?;
             // Skips the definitions of parameters and columns, which come again or are not needed.
@@ -205,7 +205,7 @@ impl<S: Read + Write> Session<S> {
                     done.affected = done.affected.saturating_add(told.affected_rows());
                     told.status_flags()
                 }
-                Some(0xff) => return Err(Fault::told(&packet)),
+                Some(0xff) => return Err(Fault::parse(&packet)),
                 Some(0xfb) | None => return Err(broken("a result that is none")),
                 Some(_) => {
                     let is_first = !std::mem::replace(&mut done.has_rows, true);
@@ -239,7 +239,7 @@ impl<S: Read + Write> Session<S> {
         loop {
             let packet = self.wire.receive()?;
             if packet.first() == Some(&0xff) {
-                return Err(Fault::told(&packet));
+                return Err(Fault::parse(&packet));
             }
             if let Some(status) = end_of(&packet)? {
                 return Ok(status);

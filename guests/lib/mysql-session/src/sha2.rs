@@ -24,6 +24,13 @@ const EXPONENT_BITS_MAX: u64 = 64;
 /// Bytes of a message that encryption adds.
 const PADDING_BYTES: usize = 42;
 
+/// Password, and the bytes of the server that it is mixed with.
+#[derive(Clone, Copy)]
+pub(crate) struct Secret<'a> {
+    pub(crate) nonce: &'a [u8],
+    pub(crate) password: &'a str,
+}
+
 /// State of the login.
 #[derive(Debug, Default)]
 pub(crate) struct CachingSha2 {
@@ -41,9 +48,10 @@ impl CachingSha2 {
     pub(crate) fn next(
         &mut self,
         challenge: &[u8],
-        (nonce, password): (&[u8], &str),
+        secret: &Secret<'_>,
         is_secure: bool,
     ) -> Result<Option<Vec<u8>>, Fault> {
+        let Secret { nonce, password } = secret;
         let ended = || [password.as_bytes(), &[0]].concat();
         if self.waits_for_key {
             self.waits_for_key = false;
@@ -132,7 +140,7 @@ mod tests {
         let nonce: &[u8] = b"abcdefghijklmnopqrst";
         assert_eq!(CachingSha2::first(nonce, "secret").unwrap().len(), 32);
         assert!(CachingSha2::first(nonce, "").unwrap().is_empty());
-        let who = (nonce, "secret");
+        let who = &Secret { nonce, password: "secret" };
         let mut login = CachingSha2::default();
         assert_eq!(login.next(&[3], who, false), Ok(None));
         assert_eq!(login.next(&[4], who, true), Ok(Some(b"secret\0".to_vec())));
