@@ -205,7 +205,8 @@ fn flood_of_bad_logins_delays_no_good_client() {
             let mut asked: Vec<TcpStream> = Vec::new();
             for _ in 0..HELD / 3 {
                 number += 1;
-                let user = if number.is_multiple_of(2) { "ann".to_owned() } else { format!("nobody-{number}") };
+                let user =
+                    if number.is_multiple_of(2) { "ann".to_owned() } else { format!("nobody-{number}") };
                 let Some(mut stream) = open(flooder, port) else { continue };
                 if stream.write_all(&connect_packet("", Some(&user))).is_ok() {
                     asked.push(stream);
