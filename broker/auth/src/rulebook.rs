@@ -34,7 +34,7 @@ use crate::scope::{Scope, is_under_sys};
 use crate::table::PermissionTable;
 use crate::verdicts::Verdicts;
 pub use explanation::DecisionStep;
-use explanation::Witness;
+use explanation::StepObserver;
 use patterns::Patterns;
 
 /// A rule as it takes part in decisions.
@@ -245,17 +245,17 @@ impl Rulebook {
     fn weigh_before(
         &self,
         question: &Question<'_>,
-        witness: &mut impl Witness,
+        observer: &mut impl StepObserver,
     ) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
-            witness.record(|| DecisionStep::Root);
+            observer.record(|| DecisionStep::Root);
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }
         let question = &settled(question);
         let denied = |by, is_stable| (Decision { authorization: Authorization::Deny, is_stable }, Some(by));
         let mut is_stable = true;
         if let Some(grants) = question.identity.principal.grants() {
-            match of_grants(grants, question, witness) {
+            match of_grants(grants, question, observer) {
                 Granting::Other => {}
                 Granting::Denied { by, lasts } => return denied(by, lasts),
                 Granting::Allowed { lasts } if !is_tree_scope(question.scope) => {
@@ -274,12 +274,12 @@ impl Rulebook {
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
-                witness.record(|| DecisionStep::Default);
+                observer.record(|| DecisionStep::Default);
                 return denied(Denier::Nobody, is_stable);
             };
             let mut said = None;
             if let Some((_, authorization)) = built_in.next_if(|(at, _)| *at == priority) {
-                witness.record(|| DecisionStep::BuiltIn { priority, authorization });
+                observer.record(|| DecisionStep::BuiltIn { priority, authorization });
                 if authorization == Authorization::Deny {
                     return denied(Denier::BuiltIn, is_stable);
                 }
@@ -289,7 +289,7 @@ impl Rulebook {
                 let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
                 let name = || Arc::clone(&rule.name);
-                witness.record(|| DecisionStep::Rule { name: name(), priority, opinion });
+                observer.record(|| DecisionStep::Rule { name: name(), priority, opinion });
                 match opinion {
                     Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
                     // A limited grant, which only a built-in rule gives, is not widened by another
@@ -326,7 +326,7 @@ enum Granting {
     Denied { by: Denier, lasts: bool },
 }
 
-fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Witness) -> Granting {
+fn of_grants(grants: &GrantList, question: &Question<'_>, observer: &mut impl StepObserver) -> Granting {
     let action = if matches!(question.scope, Scope::Publish | Scope::PublishSys) {
         GrantActions::Publish
     } else if matches!(question.scope, Scope::Subscribe | Scope::SubscribeSys) {
@@ -338,7 +338,7 @@ fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Wit
     let identity = question.identity;
     let names = GrantNames { user: identity.user_name().unwrap_or_default(), client_id: &identity.client_id };
     let Some(grant) = grants.first_about(action, topic, names) else {
-        witness.record(|| DecisionStep::NoGrant);
+        observer.record(|| DecisionStep::NoGrant);
         return Granting::Denied { by: Denier::NoGrant, lasts: true };
     };
     let (is_allowed, lasts) = match (action, question.message) {
@@ -348,7 +348,7 @@ fn of_grants(grants: &GrantList, question: &Question<'_>, witness: &mut impl Wit
         _ => (grant.allows(), true),
     };
     let number = || grants.number_of(grant);
-    witness.record(|| DecisionStep::Grant { number: number(), filter: grant.filter().into(), is_allowed });
+    observer.record(|| DecisionStep::Grant { number: number(), filter: grant.filter().into(), is_allowed });
     match is_allowed {
         true => Granting::Allowed { lasts },
         false => Granting::Denied { by: Denier::Grant(grant.filter().into()), lasts },

@@ -1,6 +1,6 @@
 //! Explanation of a decision: the steps of the path on which a question was decided.
 //!
-//! The steps come from the same code that decides, by a witness that the data path does without.
+//! The steps come from the same code that decides, by a observer that the data path does without.
 
 use std::sync::Arc;
 
@@ -43,19 +43,19 @@ pub enum DecisionStep {
     Default,
 }
 
-/// Witness of a decision.
-pub(super) trait Witness {
+/// StepObserver of a decision.
+pub(super) trait StepObserver {
     /// Takes a step.
     fn record(&mut self, step: impl FnOnce() -> DecisionStep);
 }
 
 /// Nobody asks why.
-impl Witness for () {
+impl StepObserver for () {
     #[inline]
     fn record(&mut self, _step: impl FnOnce() -> DecisionStep) {}
 }
 
-impl Witness for Vec<DecisionStep> {
+impl StepObserver for Vec<DecisionStep> {
     fn record(&mut self, step: impl FnOnce() -> DecisionStep) {
         self.push(step());
     }
