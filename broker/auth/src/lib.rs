@@ -55,6 +55,7 @@ mod decide;
 mod directory;
 mod exchange;
 pub mod limits;
+mod log_lines;
 mod login;
 mod name;
 mod opinion;
@@ -81,6 +82,7 @@ pub use chain::{
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, DirectoryOptions, TooManyBans};
 pub use exchange::{Exchange, ExchangeStep};
+pub use log_lines::{LogLines, WrittenLine};
 pub use login::{
     ANSWER_BOUNDS, AlternativeKind, AnonymousLogin, AnswerTimes, AnsweredLogin, AnsweredStep,
     ClientCertificate, ConnackTexts, ConnectPacket, Identity, LoginOrigin, LoginRefusal, LoginRequest,

@@ -1,6 +1,6 @@
 //! Explanation of a decision: the steps of the path on which a question was decided.
 //!
-//! The steps come from the same code that decides, by a observer that the data path does without.
+//! The steps come from the same code that decides, by an observer that the data path does without.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub enum DecisionStep {
     Default,
 }
 
-/// StepObserver of a decision.
+/// Observer of the steps of a decision.
 pub(super) trait StepObserver {
     /// Takes a step.
     fn record(&mut self, step: impl FnOnce() -> DecisionStep);
