@@ -21,6 +21,8 @@ pub use member::{
 pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
+use crate::limits::{DENIED_LINES_PER_SECOND, FAILED_LINES_PER_SECOND};
+use crate::log_lines::LogLines;
 use crate::login::{LoginStep, MemberFigures, Method};
 
 /// Name of the member that is the local user store.
@@ -32,6 +34,17 @@ pub(crate) struct ChainMember {
     name: Arc<str>,
     member: MemberKind,
     figures: Arc<MemberFigures>,
+    lines: Arc<MemberLines>,
+}
+
+/// Rate limits of the log lines about one member, which anybody who can connect may cause.
+#[derive(Debug, Default)]
+struct MemberLines {
+    /// Failures and refused answers.
+    failed: LogLines<FAILED_LINES_PER_SECOND>,
+    denied: LogLines<DENIED_LINES_PER_SECOND>,
+    /// Rights of administrators that were left out.
+    left_out: LogLines<FAILED_LINES_PER_SECOND>,
 }
 
 /// The part of the broker that a member asks.
@@ -91,7 +104,8 @@ impl LoginMembers {
     /// Adds members. The one that has a name first keeps it.
     fn with(mut self, members: impl Iterator<Item = (Arc<str>, MemberKind)>) -> LoginMembers {
         for (name, member) in members {
-            let new = ChainMember { name: Arc::clone(&name), member, figures: Arc::default() };
+            let (figures, lines) = Default::default();
+            let new = ChainMember { name: Arc::clone(&name), member, figures, lines };
             self.0.entry(name).or_insert(new);
         }
         self
@@ -175,5 +189,7 @@ impl LoginChain {
     }
 }
 
+#[cfg(test)]
+mod line_tests;
 #[cfg(test)]
 mod tests;

@@ -110,3 +110,11 @@ pub const BAN_FORGET_MS: u64 = 86_400_000;
 
 /// Characters of a Client Identifier that the list of bans shows.
 pub const CLIENT_ID_CHARS_SHOWN: usize = 64;
+
+/// Log lines in a second about failures of one member of the login chain, and as many about rights
+/// that it may not give. They differ in the Client alone, so a few are enough.
+pub(crate) const FAILED_LINES_PER_SECOND: u64 = 10;
+
+/// Log lines in a second about logins that one member of the chain denied: as many as the broker
+/// writes about all refused logins.
+pub(crate) const DENIED_LINES_PER_SECOND: u64 = 100;

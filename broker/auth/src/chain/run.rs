@@ -11,6 +11,7 @@ use super::{BUILT_IN_MEMBER, ChainMember, LoginChain, MemberKind};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
+use crate::log_lines::WrittenLine;
 use crate::login::{
     AnonymousLogin, AnsweredLogin, AnsweredStep, ConnectPacket, DecideLogin, Identity, LoginRefusal,
     LoginRequest, LoginStep, MemberChallenge, MemberExchange, MemberFigures, MemberResult, Method,
@@ -223,7 +224,7 @@ impl Position {
                 answer
             }
         };
-        match chain.judged(member, answer) {
+        match chain.judged(member, answer, now_ms) {
             Ok(step) => AnsweredStep::Decided(chain.ended(&pending, member, step, now_ms), replied.connack),
             Err(PassedOn(_)) => {
                 member.figures.count(MemberResult::Continued);
@@ -315,44 +316,57 @@ impl Asking<'_> {
             now_ms: chain.wall_ms + now_ms.saturating_sub(chain.came_ms),
         };
         let answer = catch_unwind(AssertUnwindSafe(|| asked.authenticate(&login)));
-        chain.judged(member, answer.unwrap_or_else(|_| MemberAnswer::Fail("it panicked".to_owned())))
+        let answer = answer.unwrap_or_else(|_| MemberAnswer::Fail("it panicked".to_owned()));
+        chain.judged(member, answer, now_ms)
     }
 }
 
 impl ChainMember {
-    /// Keeps the reason of a refused answer or a failure for operators, and logs it.
-    fn note(&self, chain: &PendingChain, what: &str, reason: &str) {
+    /// Keeps the reason of a refused answer or a failure for operators, and logs it at a limited
+    /// rate.
+    fn note(&self, chain: &PendingChain, (what, reason): (&str, &str), now_ms: u64) {
         debug_assert_ne!(&*self.name, BUILT_IN_MEMBER, "the user store does not fail");
         self.figures.note_error(reason);
-        tracing::warn!(target: "login", member = &*self.name, client_id = &*chain.client_id, listener = &*chain.listener, reason, "login refused because of a member of the chain: {what}");
+        if let Some(WrittenLine { suppressed }) = self.lines.failed.next(now_ms) {
+            let user = chain.user_name.as_deref();
+            tracing::warn!(target: "login", member = &*self.name, client_id = &*chain.client_id, user, listener = &*chain.listener, what, reason, suppressed, "login refused because of a member of the chain");
+        }
+    }
+
+    /// Logs a denial, at a limited rate.
+    fn note_denial(&self, chain: &PendingChain, reason: &str, now_ms: u64) {
+        if let Some(WrittenLine { suppressed }) = self.lines.denied.next(now_ms) {
+            let user = chain.user_name.as_deref();
+            tracing::info!(target: "login", member = &*self.name, client_id = &*chain.client_id, user, listener = &*chain.listener, reason, suppressed, "login denied by a member of the chain");
+        }
     }
 }
 
 impl PendingChain {
     /// Takes the answer of a member, and counts it if it decides.
-    fn judged(&self, member: &ChainMember, answer: MemberAnswer) -> Result<LoginStep, PassedOn> {
+    fn judged(&self, member: &ChainMember, answer: MemberAnswer, now_ms: u64) -> Result<LoginStep, PassedOn> {
         let (counted, refusal) = match answer {
             MemberAnswer::Continue => return Err(PassedOn(None)),
-            MemberAnswer::Allow(claims) => match self.vouched_identity(member, claims) {
+            MemberAnswer::Allow(claims) => match self.vouched_identity(member, claims, now_ms) {
                 Ok(identity) => {
                     member.figures.count(MemberResult::Allowed);
                     return Ok(LoginStep::Admitted(identity));
                 }
                 Err(refused) => {
-                    member.note(self, "its answer is refused", &refused.to_string());
+                    member.note(self, ("its answer is refused", &refused.to_string()), now_ms);
                     (MemberResult::Denied, LoginRefusal::NameNotAllowed)
                 }
             },
             MemberAnswer::Challenge(_) => {
-                member.note(self, "it failed", "it answers at once, and has no challenges");
+                member.note(self, ("it failed", "it answers at once, and has no challenges"), now_ms);
                 (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
             MemberAnswer::Deny(MemberDenial { reason, refusal }) => {
-                tracing::info!(target: "login", member = &*member.name, client_id = &*self.client_id, listener = &*self.listener, reason, "login denied by a member of the chain");
+                member.note_denial(self, &reason, now_ms);
                 (MemberResult::Denied, refusal)
             }
             MemberAnswer::Fail(reason) => {
-                member.note(self, "it failed", &reason);
+                member.note(self, ("it failed", &reason), now_ms);
                 (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
         };
@@ -388,11 +402,17 @@ impl PendingChain {
     }
 
     /// Identity of a user for whom a member vouches.
-    fn vouched_identity(&self, member: &ChainMember, claims: Claims) -> Result<Identity, ClaimRefusal> {
+    fn vouched_identity(
+        &self,
+        member: &ChainMember,
+        claims: Claims,
+        now_ms: u64,
+    ) -> Result<Identity, ClaimRefusal> {
         let (principal, dropped) = self.users.vouched(&member.name, claims)?;
-        if !dropped.is_empty() {
+        let line = if dropped.is_empty() { None } else { member.lines.left_out.next(now_ms) };
+        if let Some(WrittenLine { suppressed }) = line {
             let (user, dropped) = (principal.name().map(|name| &**name), dropped.join(", "));
-            tracing::warn!(target: "login", member = &*member.name, user, dropped, "a member of the login chain gives no rights of administrators; these groups and properties are left out");
+            tracing::warn!(target: "login", member = &*member.name, user, dropped, suppressed, "a member of the login chain gives no rights of administrators; these groups and properties are left out");
         }
         Ok(Identity::new(principal, Arc::clone(&self.client_id), self.peer))
     }

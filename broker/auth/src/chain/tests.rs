@@ -22,19 +22,19 @@ impl<F: Fn(&MemberLogin<'_>) -> MemberAnswer + Send + Sync> LoginMember for Answ
     }
 }
 
-fn member(
+pub(super) fn member(
     name: &'static str,
     answer: impl Fn(&MemberLogin<'_>) -> MemberAnswer + Send + Sync + 'static,
 ) -> Arc<dyn LoginMember> {
     Arc::new(Answers(name, answer))
 }
 
-fn allow(user: &str) -> MemberAnswer {
+pub(super) fn allow(user: &str) -> MemberAnswer {
     MemberAnswer::Allow(Claims { user: user.to_owned(), ..Claims::default() })
 }
 
 /// Takes passwords that begin with `token:` and a user name.
-fn tokens() -> Arc<dyn LoginMember> {
+pub(super) fn tokens() -> Arc<dyn LoginMember> {
     member("token", |login| {
         let token = login.password.and_then(|password| password.strip_prefix(b"token:"));
         let refusal = LoginRefusal::BadCredentials;
@@ -48,7 +48,7 @@ fn tokens() -> Arc<dyn LoginMember> {
     })
 }
 
-fn users() -> Arc<Directory> {
+pub(super) fn users() -> Arc<Directory> {
     let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
     let users = Directory::new(options).unwrap();
     users.create_root(cheap_credential("secret-root")).unwrap();
@@ -56,7 +56,7 @@ fn users() -> Arc<Directory> {
     Arc::new(users)
 }
 
-fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogin<'a> {
+pub(super) fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogin<'a> {
     ChainLogin {
         request: LoginRequest {
             user_name,
@@ -78,7 +78,7 @@ fn login<'a>(user_name: Option<&'a str>, password: Option<&'a str>) -> ChainLogi
 }
 
 /// Runs all steps of a login.
-fn outcome(
+pub(super) fn outcome(
     users: &Arc<Directory>,
     chain: &Arc<LoginChain>,
     login: ChainLogin<'_>,
