@@ -195,6 +195,36 @@ fn grants_of_the_token_decide_about_topics() {
     assert_eq!(publish("plant/press-8/temperature"), ReasonCode::NotAuthorized);
 }
 
+/// Lines of the log say what has identified a user: a name alone may be that of an account or of a
+/// token.
+#[test]
+fn log_lines_about_a_user_have_the_source_of_the_user() {
+    let (broker, _folder) = with_secret(&[("LOTMQ_LOG", "info,client=debug")]);
+    broker.command_ok("-addUser ann a-password");
+    let rule = "DEFINE RULE Secret WITH PRIORITY 50 FOR Publish TO TOPIC \"secret/#\"\n    DENY\n";
+    broker.command_ok(&format!("-addRule {rule}"));
+    let no_grants = json!({"acl": [{"permission": "deny", "action": "all", "topic": "#"}]});
+    for (client, options, source, by) in [
+        ("of-account", Some(("ann", "a-password".to_owned())), "account", "rule Secret"),
+        ("of-token", Some(("", token("press-7", &no_grants))), "member jwt", "grant"),
+        ("of-nobody", None, "anonymous", "rule Secret"),
+    ] {
+        let connect = ConnectOptions::v5(client);
+        let connect = match options {
+            Some((user, password)) => connect.user(user, password),
+            None => connect,
+        };
+        let mut session = Client::connect(broker.address(), &connect).unwrap();
+        let publication = Publication { qos: QoS::AtLeastOnce, ..Publication::new("secret/door", "x") };
+        assert_eq!(session.publish(&publication).unwrap(), ReasonCode::NotAuthorized, "{client}");
+        for (message, more) in [("client connected", ""), ("denied by a rule", by)] {
+            let parts = [message, &format!("client_id=\"{client}\""), source, more];
+            let found = |line: &str| parts.iter().all(|part| line.contains(part)).then_some(());
+            broker.log().wait_for(message, found).unwrap_or_else(|| panic!("{parts:?}"));
+        }
+    }
+}
+
 /// Keys of each type, with tokens of each algorithm that a provider may use.
 #[test]
 fn public_keys_of_each_type_verify_their_tokens() {

@@ -297,6 +297,29 @@ fn a_long_chain_of_a_broker_is_refused_and_a_short_one_is_not() {
     }
 }
 
+#[test]
+fn log_line_of_a_user_of_a_certificate_has_it_as_the_source() {
+    let authority = Authority::new();
+    let broker = with_tls(&authority.server("broker"))
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "optional")
+        .variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", "common-name")
+        .variable("LOTMQ_LOG", "info,client=debug")
+        .start();
+    broker.command_ok("-addUser device a-password");
+    let signed = authority.client("device");
+    let shown =
+        TlsOptions { certificate: Some(signed.certificate), key: Some(signed.key), ..authority.trusted() };
+    connect(&broker, &TlsContext::new(&shown).unwrap(), "shown").unwrap().ping().unwrap();
+    let by_password = ConnectOptions::v5("password").user("device", "a-password");
+    Client::connect_at(&endpoint(&broker, &authority.context()), &by_password).unwrap().ping().unwrap();
+    for (client, source) in [("shown", "certificate"), ("password", "account")] {
+        let parts = ["client connected", &format!("client_id=\"{client}\""), &format!("source=\"{source}\"")];
+        let found = |line: &str| parts.iter().all(|part| line.contains(part)).then_some(());
+        broker.log().wait_for("its line", found).unwrap_or_else(|| panic!("{parts:?}"));
+    }
+}
+
 /// Whether somebody is known by it or not: nobody stays by a certificate that has ended, nor comes
 /// back by a session of TLS that began before.
 #[test]

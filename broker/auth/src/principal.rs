@@ -44,6 +44,17 @@ pub enum PrincipalSource {
     Member(Arc<str>),
 }
 
+/// The source as log lines have it: `anonymous`, `account`, or `member` with its name.
+impl std::fmt::Display for PrincipalSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PrincipalSource::Anonymous => f.write_str("anonymous"),
+            PrincipalSource::Account { .. } => f.write_str("account"),
+            PrincipalSource::Member(member) => write!(f, "member {member}"),
+        }
+    }
+}
+
 /// Statements of a member of the login chain about a user.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claims {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use lotmq_auth::{Denier, Identity, PendingLogin, Question, Scope};
+use lotmq_auth::{Denier, Identity, PendingLogin, PrincipalSource, Question, Scope};
 use lotmq_changes::Ticket;
 use lotmq_codec::{QoS, ReasonCode};
 use tracing::{debug, info, warn};
@@ -20,6 +20,7 @@ use lotmq_core::BrokerHooks;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
+use lotmq_core::connection::peer::Certified;
 use lotmq_core::limits::WrittenLine;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::reason::close::CloseReason;
@@ -40,6 +41,22 @@ impl Broker {
         let source = connection.peer().for_login().source();
         let left_ms = tenant.users.wait_left_ms(user, source, self.core.clock.now().as_millis());
         (left_ms > 0).then(|| left_ms.div_ceil(1000))
+    }
+}
+
+/// Source of the user of a new connection, for the log. The account of a user whom the certificate
+/// names has source `certificate`.
+fn login_source(identity: &Identity, connection: &Connection) -> String {
+    let source = identity.principal.source();
+    let certified = || match connection.transport.certified() {
+        Some(Certified::User(user)) => identity.user_name() == Some(&*user),
+        Some(Certified::Nobody) | None => false,
+    };
+    match source {
+        PrincipalSource::Account { .. } if certified() => "certificate".to_owned(),
+        PrincipalSource::Account { .. } | PrincipalSource::Anonymous | PrincipalSource::Member(_) => {
+            source.to_string()
+        }
     }
 }
 
@@ -87,8 +104,9 @@ impl BrokerHooks for Broker {
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection, session_present: bool) {
         client.tenant.programs().guests.connected(client);
         if let Some(WrittenLine { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
-            let (client_id, user) = (&*client.client_id, client.user_name());
-            debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
+            let (client_id, identity) = (&*client.client_id, client.identity());
+            let (user, source) = (identity.user_name(), login_source(&identity, connection));
+            debug!(target: "client", peer = %connection.peer(), client_id, user, source, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.managed().audit, client.identity());
         self.login_guests.connected(&identity, connection.number, session_present);
@@ -145,6 +163,7 @@ impl BrokerHooks for Broker {
             });
         }
         let (user, client_id) = (identity.user_name().unwrap_or_default(), &*client.client_id);
+        let source = identity.principal.source();
         let last = LastDenial {
             user: identity.user().cloned(),
             scope: scope.name(),
@@ -155,11 +174,11 @@ impl BrokerHooks for Broker {
         };
         match tenant.managed().denials.note(identity.user(), scope, last) {
             Some(count) => {
-                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
+                warn!(target: "rules", tenant = &*tenant.name, user, %source, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }
             // Readers of the debug log see each of them.
             None => {
-                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), "denied by a rule");
+                debug!(target: "rules", tenant = &*tenant.name, user, %source, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), "denied by a rule");
             }
         }
     }
@@ -175,8 +194,9 @@ impl BrokerHooks for Broker {
         if let Some(WrittenLine { suppressed }) =
             self.client_lines.denied_when_due.next(turn.now().as_millis())
         {
-            let client_id = &*identity.client_id;
-            info!(target: "client", client_id, topic, suppressed, "{kind} not published, no permission");
+            let (client_id, user) = (&*identity.client_id, identity.user_name());
+            let source = identity.principal.source();
+            info!(target: "client", client_id, user, %source, topic, suppressed, "{kind} not published, no permission");
         }
     }
 

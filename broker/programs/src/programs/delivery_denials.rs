@@ -36,15 +36,16 @@ impl DeliveryDenials {
     pub(crate) fn tell(&self, tenant: &Tenant, identity: &Identity, topic: &str) {
         let question = Question::subscribe(identity, topic);
         let (user, client_id) = (identity.user_name().unwrap_or_default(), &*identity.client_id);
+        let source = identity.principal.source();
         let by = || tenant.permissions.denier(&question).map(|by| by.to_string()).unwrap_or_default();
         match self.count(identity.user()) {
             Some(count) => {
-                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
+                warn!(target: "rules", tenant = &*tenant.name, user, %source, client_id, scope = question.scope.name(), topic, by = by(), count, "delivery denied by a rule");
             }
             // The debug level logs each decision. The log is below `$SYS/`, so a line about a
             // denial there would be denied in turn.
             None if !topic.starts_with("$SYS/") && enabled!(target: "rules", Level::DEBUG) => {
-                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = question.scope.name(), topic, by = by(), "delivery denied by a rule");
+                debug!(target: "rules", tenant = &*tenant.name, user, %source, client_id, scope = question.scope.name(), topic, by = by(), "delivery denied by a rule");
             }
             None => {}
         }
