@@ -82,6 +82,43 @@ fn denied_publish_is_delivered_to_no_subscriber() {
     watcher.expect_only(&[]);
 }
 
+/// A Client learns of a denial wherever its version can say so. SUBACK has a failure in each
+/// version, 0x80 before 5.0 [3.1.1: MQTT-3.9.3-2]; PUBACK and PUBREC have one in 5.0 alone. Filters
+/// of the same packet that are allowed are granted.
+#[test]
+fn denied_request_is_not_reported_as_a_success_where_the_version_has_a_failure() {
+    let broker = broker();
+    for scope in ["Publish", "Subscribe"] {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Deny{scope} WITH PRIORITY 50 FOR {scope} TO TOPIC \"secret/#\"\n    DENY\n"
+        ));
+    }
+    let old = bytes::connect("MQIsdp", 3, 2, &bytes::field("peer"));
+    for (name, version, connect, in_suback, in_puback) in
+        [("3.1", V4, Some(old), "80", "00"), ("3.1.1", V4, None, "80", "00"), ("5.0", V5, None, "87", "87")]
+    {
+        let mut peer = match connect {
+            Some(connect) => {
+                let mut peer = Peer::open(&broker, version);
+                peer.send(&connect);
+                assert_eq!(peer.next(), "CONNACK 0 00");
+                peer
+            }
+            None => Peer::clean(&broker, version, "peer"),
+        };
+        let filters = [("open/#", 1), ("secret/#", 1), ("secret/door", 0), ("$SYS/Coreflux/#", 2)];
+        peer.send(&bytes::subscribe_with(version, 3, &[], &filters));
+        peer.expect(&[&format!("SUBACK 3 01 {in_suback} {in_suback} {in_suback}")]);
+        peer.send(&publish_with(version, 2, "secret/door", 4, &[], "x"));
+        peer.send(&publish_with(version, 4, "secret/door", 5, &[], "x"));
+        let expected = [format!("PUBACK 4 {in_puback}"), format!("PUBREC 5 {in_puback}")];
+        peer.expect(&[&expected[0], &expected[1]]);
+        // What is allowed goes on.
+        peer.publish(0, "open/t", name);
+        peer.expect_only(&[&format!("PUBLISH open/t q0: {name}")]);
+    }
+}
+
 /// The identifier of a QoS 2 exchange is in use until PUBREL, also after a reconnect: a QoS 1
 /// message that has it violates [MQTT-2.2.1-3].
 #[test]
