@@ -113,7 +113,7 @@ fn denied_request_is_not_reported_as_a_success_where_the_version_has_a_failure()
         peer.send(&publish_with(version, 4, "secret/door", 5, &[], "x"));
         let expected = [format!("PUBACK 4 {in_puback}"), format!("PUBREC 5 {in_puback}")];
         peer.expect(&[&expected[0], &expected[1]]);
-        // What is allowed goes on.
+        // Allowed messages go on.
         peer.publish(0, "open/t", name);
         peer.expect_only(&[&format!("PUBLISH open/t q0: {name}")]);
     }

@@ -22,8 +22,7 @@ pub use run::{Certificate, ChainLogin};
 
 use crate::directory::Directory;
 use crate::limits::{DENIED_LINES_PER_SECOND, FAILED_LINES_PER_SECOND};
-use crate::log_lines::LogLines;
-use crate::login::{LoginStep, MemberFigures, Method};
+use crate::login::{LogLines, LoginStep, MemberFigures, Method};
 
 /// Name of the member that is the local user store.
 pub const BUILT_IN_MEMBER: &str = "builtin";

@@ -55,7 +55,6 @@ mod decide;
 mod directory;
 mod exchange;
 pub mod limits;
-mod log_lines;
 mod login;
 mod name;
 mod opinion;
@@ -82,12 +81,11 @@ pub use chain::{
 pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Ban, BanCause, BanPolicy, BanTarget, Bans, Directory, DirectoryOptions, TooManyBans};
 pub use exchange::{Exchange, ExchangeStep};
-pub use log_lines::{LogLines, WrittenLine};
 pub use login::{
     ANSWER_BOUNDS, AlternativeKind, AnonymousLogin, AnswerTimes, AnsweredLogin, AnsweredStep,
-    ClientCertificate, ConnackTexts, ConnectPacket, Identity, LoginOrigin, LoginRefusal, LoginRequest,
-    LoginStep, LoginWait, MemberChallenge, MemberCounts, MemberExchange, MemberFigures, Method, PausedLogin,
-    PendingLogin, VerifiedLogin,
+    ClientCertificate, ConnackTexts, ConnectPacket, Identity, LogLines, LoginOrigin, LoginRefusal,
+    LoginRequest, LoginStep, LoginWait, MemberChallenge, MemberCounts, MemberExchange, MemberFigures,
+    Method, PausedLogin, PendingLogin, VerifiedLogin, WrittenLine,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

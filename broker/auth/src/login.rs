@@ -3,6 +3,7 @@
 
 mod challenge;
 mod figures;
+mod log_lines;
 mod method;
 mod packet;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub use challenge::{MemberChallenge, MemberExchange};
 pub(crate) use figures::MemberResult;
 pub use figures::{ANSWER_BOUNDS, AnswerTimes, MemberCounts, MemberFigures};
+pub use log_lines::{LogLines, WrittenLine};
 use lotmq_shares::OwnerKey;
 pub use method::Method;
 pub use packet::{AlternativeKind, ClientCertificate, ConnectPacket};

@@ -11,11 +11,10 @@ use super::{BUILT_IN_MEMBER, ChainMember, LoginChain, MemberKind};
 use crate::ROOT;
 use crate::attempts::Judgement;
 use crate::directory::Directory;
-use crate::log_lines::WrittenLine;
 use crate::login::{
     AnonymousLogin, AnsweredLogin, AnsweredStep, ConnectPacket, DecideLogin, Identity, LoginRefusal,
     LoginRequest, LoginStep, MemberChallenge, MemberExchange, MemberFigures, MemberResult, Method,
-    PausedLogin, PendingLogin, Resume,
+    PausedLogin, PendingLogin, Resume, WrittenLine,
 };
 use crate::peer::Peer;
 use crate::principal::{ClaimRefusal, Claims};
@@ -324,7 +323,7 @@ impl Asking<'_> {
 impl ChainMember {
     /// Keeps the reason of a refused answer or a failure for operators, and logs it at a limited
     /// rate.
-    fn note(&self, chain: &PendingChain, (what, reason): (&str, &str), now_ms: u64) {
+    fn note(&self, chain: &PendingChain, what: &str, reason: &str, now_ms: u64) {
         debug_assert_ne!(&*self.name, BUILT_IN_MEMBER, "the user store does not fail");
         self.figures.note_error(reason);
         if let Some(WrittenLine { suppressed }) = self.lines.failed.next(now_ms) {
@@ -353,7 +352,7 @@ impl PendingChain {
                     return Ok(LoginStep::Admitted(identity));
                 }
                 Err(refused) => {
-                    member.note(self, ("its answer is refused", &refused.to_string()), now_ms);
+                    member.note(self, "its answer is refused", &refused.to_string(), now_ms);
                     (MemberResult::Denied, LoginRefusal::NameNotAllowed)
                 }
             },
@@ -366,7 +365,7 @@ impl PendingChain {
                 (MemberResult::Denied, refusal)
             }
             MemberAnswer::Fail(reason) => {
-                member.note(self, ("it failed", &reason), now_ms);
+                member.note(self, "it failed", &reason, now_ms);
                 (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
         };
