@@ -357,7 +357,7 @@ impl PendingChain {
                 }
             },
             MemberAnswer::Challenge(_) => {
-                member.note(self, ("it failed", "it answers at once, and has no challenges"), now_ms);
+                member.note(self, "it failed", "it answers at once, and has no challenges", now_ms);
                 (MemberResult::Failed, LoginRefusal::CheckFailed)
             }
             MemberAnswer::Deny(MemberDenial { reason, refusal }) => {
