@@ -84,8 +84,8 @@ pub use exchange::{Exchange, ExchangeStep};
 pub use login::{
     ANSWER_BOUNDS, AlternativeKind, AnonymousLogin, AnswerTimes, AnsweredLogin, AnsweredStep,
     ClientCertificate, ConnackTexts, ConnectPacket, Identity, LogLines, LoginOrigin, LoginRefusal,
-    LoginRequest, LoginStep, LoginWait, MemberChallenge, MemberCounts, MemberExchange, MemberFigures,
-    Method, PausedLogin, PendingLogin, VerifiedLogin, WrittenLine,
+    LoginRequest, LoginStep, LoginWait, MemberChallenge, MemberCounts, MemberExchange, MemberFigures, Method,
+    PausedLogin, PendingLogin, VerifiedLogin, WrittenLine,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

@@ -19,6 +19,7 @@ use crate::sys;
 use lotmq_core::BrokerHooks;
 use lotmq_core::Core;
 use lotmq_core::arena::Span;
+use lotmq_core::client::rights::LoginChange;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::peer::Certified;
 use lotmq_core::limits::WrittenLine;
@@ -76,6 +77,7 @@ impl BrokerHooks for Broker {
         reason: ReasonCode,
         cause: &dyn Display,
     ) {
+        self.login_guests.refused(connection.number);
         self.authentication_refused(tenant, connection, client_id, user, cause);
         sys::logins::refused(turn, tenant, connection, (client_id, user), (reason as u8, cause));
     }
@@ -99,6 +101,15 @@ impl BrokerHooks for Broker {
         refused.note(client_id, &connection.peer(), cause, self.core.clock.wall_ms());
         let (audit, who) = (&tenant.managed().audit, (user, client_id));
         audit.refused(&self.core.counters, self.core.clock.wall_ms(), who, connection.peer(), cause);
+    }
+
+    fn login_change(
+        &self,
+        identity: &Identity,
+        connection: &Connection,
+        is_last: bool,
+    ) -> Option<LoginChange> {
+        self.login_guests.change_of(identity, connection.number, is_last)
     }
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection, session_present: bool) {

@@ -12,6 +12,9 @@ pub const LOGIN_GUEST_EVENTS_MAX: usize = 65_536;
 /// Logins that one login guest has allowed and that have no session yet.
 pub const LOGIN_GUEST_ADMISSIONS_MAX: usize = 65_536;
 
+/// Those of them of one user.
+pub const LOGIN_GUEST_ADMISSIONS_OF_USER_MAX: usize = 4_096;
+
 /// Bytes of the filters in the events that wait for one login guest. Clients choose the filters.
 pub const LOGIN_GUEST_FILTER_BYTES_MAX: usize = 16 << 20;
 

@@ -7,6 +7,9 @@ use lotmq_client::Will;
 
 use super::*;
 
+/// The guest whose passwords are rights.
+const GRANTS: &[u8] = include_bytes!("../../guests/auth-grants/prebuilt/auth-grants.wasm");
+
 /// A broker whose guest takes orders.
 struct Stage {
     broker: Broker,
@@ -158,4 +161,39 @@ fn subscriptions_that_a_replaced_principal_denies_end_offline_and_for_good() {
     let mut bob = stage.connect(&durable("away"));
     assert!(bob.session_present());
     assert_eq!(stage.topics_until(&mut bob, "d/2"), ["c/1", "d/1"]);
+}
+
+#[test]
+fn login_that_is_revoked_before_it_has_a_session_leaves_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let broker = asking("grants,builtin").variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
+    let config = json!({"endpoints": {"orders": {"HOST": "127.0.0.1", "PORT": port}}});
+    let bytes = BASE64_STANDARD.encode(GRANTS);
+    broker.command_ok(&format!(
+        "-addModule grants -world auth -net 127.0.0.1:{port} -config {config} wasm64:{bytes}"
+    ));
+    let _orders = listener.accept().unwrap();
+    until_open_for(&broker, "{}");
+    let rights = r#"{"revoked":true,"grants":[["allow","#"]]}"#;
+    for number in 0..30 {
+        let options = ConnectOptions::v5(format!("gone-{number}")).user(format!("user-{number}"), rights);
+        // It is refused or ended, whichever the revocation meets.
+        let client = Client::connect(broker.address(), &options.session_expiry(3_600));
+        if let Ok(mut client) = client {
+            drop(client.publish(&Publication::new("news/1", "x").qos(QoS::AtLeastOnce)));
+        }
+    }
+    eventually("no session is left", || {
+        let listed = broker.command_ok("-listSessions gone-");
+        (listed.data()["total"] == json!(0)).then_some(())
+    });
+    let stays = ConnectOptions::v5("stays").user("bob", r#"{"grants":[["allow","#"]]}"#).session_expiry(3_600);
+    Client::connect(broker.address(), &stays).unwrap().ping().unwrap();
+}
+
+/// Waits until a guest lets in a client with this password.
+fn until_open_for(broker: &Broker, password: &str) {
+    let options = ConnectOptions::v5("probe").user("probe", password);
+    eventually("the guest is open", || Client::connect(broker.address(), &options).ok());
 }

@@ -120,8 +120,13 @@ pub(super) fn begin(chain: &Arc<LoginChain>, users: &Arc<Directory>, login: Chai
     let ChainLogin { request, method, exchange, certificate, tenant, listener, wall_ms, packet, .. } = login;
     let user_name = request.user_name.filter(|name| !name.is_empty());
     // A token may come without a user name. Devices behind one address do not share their
-    // failures then.
-    let named = user_name.map_or_else(|| format!("\0{}", request.client_id), str::to_owned);
+    // failures then. Messages of a guest's method may name the user in a way that is not known
+    // here, so they do.
+    let unnamed = || match &method {
+        Some(Method::OfMember(name)) => format!("\0{name}"),
+        _ => format!("\0{}", request.client_id),
+    };
+    let named = user_name.map_or_else(unnamed, str::to_owned);
     let attempt = users.attempt(&request, &named);
     if matches!(users.judge(attempt, request.now_ms), Judgement::Wait) {
         return LoginStep::Refused(LoginRefusal::TooManyFailures);
@@ -187,8 +192,9 @@ impl Position {
         });
         let number = self.number;
         let reply = MemberReply::new(move |replied| {
+            let this = self.with_exchange(&replied.answer);
             let (origin, go_on) =
-                (self.pending.origin(), Box::new(move |now_ms| self.go_on(replied, now_ms)));
+                (this.pending.origin(), Box::new(move |now_ms| this.go_on(replied, now_ms)));
             resume(AnsweredLogin { origin, go_on });
         });
         match (&chain.members[number].member, login) {
@@ -204,24 +210,34 @@ impl Position {
         Some(Box::new(MethodStep { method: Arc::clone(method), data: self.pending.password.clone() }))
     }
 
+    /// Keeps the exchange that a challenge begins or goes on with, and ends it for every other
+    /// answer. A login that is given up from here on makes the member forget.
+    fn with_exchange(mut self, answer: &MemberAnswer) -> Self {
+        if matches!(answer, MemberAnswer::Challenge(_)) {
+            let members = Arc::clone(&self.chain.chain);
+            if self.chain.exchange.is_none() {
+                self.chain.exchange = self.chain.new_exchange(&members.members[self.number]);
+            }
+        } else {
+            self.chain.exchange.take().into_iter().for_each(MemberExchange::finish);
+        }
+        self
+    }
+
     /// Goes on with the answer of the member at this position.
     fn go_on(self, replied: MemberReplied, now_ms: u64) -> AnsweredStep {
         let Position { mut chain, pending, number, last, asked_ms } = self;
         let member = &chain.chain.members[number];
         member.figures.note_answer(now_ms.saturating_sub(asked_ms));
-        let exchange = chain.exchange.take();
         let answer = match replied.answer {
-            MemberAnswer::Challenge(data) => match exchange.or_else(|| chain.new_exchange(member)) {
+            MemberAnswer::Challenge(data) => match chain.exchange.take() {
                 Some(exchange) => return AnsweredStep::Challenge(MemberChallenge { exchange, data }),
                 None => MemberAnswer::Fail("its challenge belongs to no authentication".to_owned()),
             },
             answer @ (MemberAnswer::Allow(_)
             | MemberAnswer::Deny(_)
             | MemberAnswer::Continue
-            | MemberAnswer::Fail(_)) => {
-                exchange.into_iter().for_each(MemberExchange::finish);
-                answer
-            }
+            | MemberAnswer::Fail(_)) => answer,
         };
         match chain.judged(member, answer, now_ms) {
             Ok(step) => AnsweredStep::Decided(chain.ended(&pending, member, step, now_ms), replied.connack),

@@ -27,6 +27,9 @@ enum About {
     /// Explain whether a client may publish to a topic.
     ///
     /// As in: lotmq why publish bob sensor-7 plant/1/temperature --payload 21.5
+    ///
+    /// Exit codes: 0 allowed, 1 denied or not known, 2 wrong usage, 3 no broker or no reply.
+    #[command(disable_help_flag = true)]
     Publish {
         #[command(flatten)]
         client: ClientArgs,
@@ -47,6 +50,9 @@ enum About {
     /// Explain whether a client may subscribe to a topic filter.
     ///
     /// As in: lotmq why subscribe bob sensor-7 'plant/#'
+    ///
+    /// Exit codes: 0 allowed, 1 denied or not known, 2 wrong usage, 3 no broker or no reply.
+    #[command(disable_help_flag = true)]
     Subscribe {
         #[command(flatten)]
         client: ClientArgs,
@@ -58,6 +64,9 @@ enum About {
     /// Explain whether a client may connect, and which login modules a listener asks.
     ///
     /// As in: lotmq why connect bob sensor-7 --from 192.0.2.7
+    ///
+    /// Exit codes: 0 allowed, 1 denied or not known, 2 wrong usage, 3 no broker or no reply.
+    #[command(disable_help_flag = true)]
     Connect {
         #[command(flatten)]
         client: ClientArgs,
@@ -67,6 +76,9 @@ enum About {
     /// Explain why the sessions of a client do or do not get messages of a topic.
     ///
     /// As in: lotmq why delivery sensor-7 plant/1/set
+    ///
+    /// Exit codes: 0 allowed, 1 denied or not known, 2 wrong usage, 3 no broker or no reply.
+    #[command(disable_help_flag = true)]
     Delivery {
         /// Client Identifier
         client_id: String,
@@ -100,6 +112,9 @@ struct AskingArgs {
     timeout: f64,
     #[command(flatten)]
     connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
 }
 
 impl ClientArgs {

@@ -50,6 +50,8 @@ pub struct Request {
     pub(crate) will: Option<Box<WillMessage>>,
     /// Whether bans have counted it.
     pub(crate) is_counted: bool,
+    /// Bytes below MQTT that came in an exchange with a member of the login chain.
+    pub(crate) overhead: u32,
     /// Connection that has the session, while what has come on it is read first.
     pub(crate) predecessor: Option<Predecessor>,
 }

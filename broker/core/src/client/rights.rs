@@ -21,6 +21,15 @@ use crate::tenant::client::{Client, ClientState};
 use crate::turn::Turn;
 use crate::turn::session_row::row;
 
+/// Change that a member of the login chain makes to Clients that it has let in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoginChange {
+    /// Their sessions end.
+    Revoke(Revocation),
+    /// They have this principal.
+    Replace(Arc<Principal>),
+}
+
 /// Ends sessions whose logins are revoked, connected or away. Their Wills are discarded, because
 /// the rights to publish them are gone. Not for shards.
 pub fn revoke(clients: &[Arc<Client>], revocation: &Revocation, turn: &mut Turn) {
@@ -63,13 +72,14 @@ pub fn replace_principals(clients: &[Arc<Client>], principal: &Arc<Principal>, t
 /// allow end, and others are lowered to the quality of service that it allows. False if the session
 /// has ended, or belongs to another user.
 fn replace_principal(client: &Arc<Client>, principal: &Arc<Principal>, turn: &mut Turn) -> bool {
+    let limited = limits_of_subscriptions(client, principal);
     let Some(mut state) = lock_for_change(client, turn) else { return false };
     let identity = Identity { principal: Arc::clone(principal), ..(*state.identity).clone() };
     if !identity.is_same_user(&state.identity) {
         return false;
     }
     take_identity(client, &mut state, turn, identity);
-    limit_subscriptions(client, &mut state, turn);
+    limit_subscriptions(client, &mut state, turn, limited);
     if let Some(link) = &state.link {
         link.connection.announce_rights();
     }
@@ -100,39 +110,55 @@ pub(crate) fn take_identity(
     }
 }
 
-/// Ends the subscriptions that the identity does not allow, and lowers those that it allows with a
-/// lower quality of service.
-fn limit_subscriptions(client: &Arc<Client>, state: &mut ClientState, turn: &mut Turn) {
+/// Subscriptions that a principal limits: those that it denies, with `None`, and those that it
+/// allows with a lower quality of service. Rules are asked without the lock of the session, for
+/// which deliveries wait.
+fn limits_of_subscriptions(client: &Client, principal: &Arc<Principal>) -> Vec<(Box<str>, Option<QoS>)> {
+    let (identity, filters) = {
+        let state = client.state.lock();
+        let filters = state.subscriptions.filters().map(Box::<str>::from);
+        (Arc::clone(&state.identity), filters.collect::<Vec<_>>())
+    };
+    let identity = Identity { principal: Arc::clone(principal), ..(*identity).clone() };
+    let limit = |filter: Box<str>| {
+        if !client.tenant.still_delivers(&identity, &filter) {
+            return Some((filter, None));
+        }
+        let qos_max = principal.subscription_qos_max(&filter, &identity.client_id);
+        let qos_max = QoS::from_bits(qos_max).unwrap_or(QoS::AtMostOnce);
+        (qos_max < QoS::ExactlyOnce).then_some((filter, Some(qos_max)))
+    };
+    filters.into_iter().filter_map(limit).collect()
+}
+
+/// Ends or lowers subscriptions, as far as they are still there.
+fn limit_subscriptions(
+    client: &Arc<Client>,
+    state: &mut ClientState,
+    turn: &mut Turn,
+    limited: Vec<(Box<str>, Option<QoS>)>,
+) {
     let tenant = &client.tenant;
-    let identity = Arc::clone(&state.identity);
-    let filters: Vec<Box<str>> = state.subscriptions.filters().map(Box::from).collect();
     let mut ended = Vec::new();
-    for filter in filters {
-        if !tenant.still_delivers(&identity, &filter) {
+    for (filter, qos_max) in limited {
+        let Some(mut options) = state.subscriptions.get(&filter) else { continue };
+        let Some(qos_max) = qos_max else {
+            state.subscriptions.remove(&filter);
+            state.replays.end(&filter);
+            if client.is_durable() {
+                let (tenant, session) = (tenant.id, client.stored_id());
+                turn.batch.push(Op::DeleteSubscription { tenant, session, filter: &filter });
+            }
             ended.push(filter);
             continue;
-        }
-        let qos_max = identity.principal.subscription_qos_max(&filter, &identity.client_id);
-        let qos_max = QoS::from_bits(qos_max).unwrap_or(QoS::AtMostOnce);
-        let Some(mut options) = state.subscriptions.get(&filter).filter(|it| it.qos > qos_max) else {
-            continue;
         };
-        options.qos = qos_max;
-        state.subscriptions.insert(&filter, options);
-        tenant.subscribe(client, &filter, options);
-        if client.is_durable() {
-            turn.batch.push(Op::PutSubscription(&client.subscription_row(&filter, options)));
-        }
-    }
-    for filter in &ended {
-        state.subscriptions.remove(filter);
-        state.replays.end(filter);
-        if client.is_durable() {
-            turn.batch.push(Op::DeleteSubscription {
-                tenant: tenant.id,
-                session: client.stored_id(),
-                filter,
-            });
+        if options.qos > qos_max {
+            options.qos = qos_max;
+            state.subscriptions.insert(&filter, options);
+            tenant.subscribe(client, &filter, options);
+            if client.is_durable() {
+                turn.batch.push(Op::PutSubscription(&client.subscription_row(&filter, options)));
+            }
         }
     }
     state.count(&client.client_id, client.is_durable());

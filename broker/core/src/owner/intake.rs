@@ -234,8 +234,13 @@ impl<T: Source> Driven<'_, T> {
     }
 
     /// Ends the anonymous phase of the connection, which an exchange of AUTH packets prolongs.
-    fn is_known(&self, input: &Input) {
-        if !matches!(input.phase, Phase::Authenticating(_)) {
+    pub(super) fn is_known(&self, input: &Input) {
+        let is_in_exchange = match &input.phase {
+            Phase::Authenticating(_) => true,
+            Phase::LoggingIn(login) => login.is_in_exchange(),
+            Phase::New { .. } | Phase::Open(_) | Phase::Closed => false,
+        };
+        if !is_in_exchange {
             self.source.connect_came();
         }
     }

@@ -189,6 +189,7 @@ impl<T: Source> Driven<'_, T> {
             return Err(CloseReason::InternalError);
         };
         input.phase = protocol::connect::finish(self.connection, login, turn)?;
+        self.is_known(input);
         if !matches!(input.phase, Phase::Open(_)) {
             return Ok(false);
         }

@@ -13,6 +13,7 @@ use super::login::reason_of;
 use crate::client::attach::{Attachment, NotAttached, attach};
 use crate::client::connack::connack_fits;
 use crate::client::request::Request;
+use crate::client::rights::LoginChange;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
 use crate::connection::place_claim::PlaceClaim;
@@ -73,6 +74,7 @@ fn attach_allowed(
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
+    let login = login.and_then(|identity| changed(connection, identity, false, turn));
     let login = login.and_then(|identity| still_valid(identity, turn));
     let identity = match login {
         Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
@@ -231,6 +233,27 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
         takes = takes.and_then(|()| share.takes_session(limits));
     }
     if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
+}
+
+/// The identity of a login as its member has left it: a member may revoke a login or replace its
+/// principal before there is a session.
+pub(super) fn changed(
+    connection: &Connection,
+    identity: Identity,
+    is_last: bool,
+    turn: &Turn,
+) -> Result<Identity, LoginRefusal> {
+    if identity.principal.member().is_none() {
+        return Ok(identity);
+    }
+    match turn.context.tell(|hooks| hooks.login_change(&identity, connection, is_last)).flatten() {
+        None => Ok(identity),
+        Some(LoginChange::Revoke(_)) => Err(LoginRefusal::DeniedByMember),
+        Some(LoginChange::Replace(principal)) if principal.name() == identity.principal.name() => {
+            Ok(Identity { principal, ..identity })
+        }
+        Some(LoginChange::Replace(_)) => Err(LoginRefusal::NameNotAllowed),
+    }
 }
 
 /// The identity of a login that has not ended meanwhile. A login without an end reads no clock.

@@ -73,7 +73,9 @@ impl Authenticating {
         data: Option<&[u8]>,
     ) -> Result<Phase, CloseReason> {
         if let Exchanging::Member(exchange) = self.exchange {
-            return member_step(connection, *self.request, exchange, data, turn);
+            let mut request = *self.request;
+            request.overhead = self.overhead;
+            return member_step(connection, request, exchange, data, turn);
         }
         let Self { request, exchange: Exchanging::Users(exchange), .. } = &mut *self else {
             return Err(CloseReason::InternalError);

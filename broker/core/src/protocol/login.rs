@@ -28,7 +28,9 @@ pub(super) fn check_source(
     }
     let (terms, peer) = (&connection.listener, connection.peer().for_login());
     let is_local = peer.is_loopback();
-    let shows_secret = connect.password.is_some() || method.and_then(Method::by_name).is_some();
+    // SCRAM proves a password without showing it, and a guest's method may show one.
+    let shows_by_method = method.is_some_and(|name| name != Method::ScramSha256.name());
+    let shows_secret = connect.password.is_some() || shows_by_method;
     if turn.core.settings.passwords_need_tls && shows_secret && !terms.is_encrypted && !is_local {
         return Err(LoginRefusal::Readable);
     }

@@ -36,7 +36,8 @@ pub(super) fn challenge(
     let MemberChallenge { exchange, data } = challenge;
     send_challenge(connection, &request, &exchange.method(), &data)?;
     let exchange = Exchanging::Member(exchange);
-    Ok(Phase::Authenticating(Box::new(Authenticating { request, exchange, overhead: 0 })))
+    let overhead = request.overhead;
+    Ok(Phase::Authenticating(Box::new(Authenticating { request, exchange, overhead })))
 }
 
 /// Asks the member about the next message of the Client.

@@ -249,6 +249,12 @@ impl Login {
         Self { request: Box::new(request), outcome: Arc::new(Mutex::new(Some(Ok(identity).into()))) }
     }
 
+    /// Whether it is a step of an exchange with a member of the login chain, before its end.
+    pub(crate) fn is_in_exchange(&self) -> bool {
+        let method = self.request.login.authenticated.as_ref().map(|(method, _)| method);
+        matches!(method, Some(Method::OfMember(_))) && !self.request.is_counted
+    }
+
     /// Whether the outcome is known.
     pub fn is_decided(&self) -> bool {
         self.outcome.lock().is_some()

@@ -9,7 +9,7 @@ use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, MemberChallenge
 use lotmq_codec::{Auth, PacketType, ReasonCode};
 use lotmq_session::Time;
 
-use super::accept::login_end;
+use super::accept::{changed, login_end};
 use super::bearer::{check_again, check_begin};
 use super::exchange::{auth, check_method, login_request};
 use super::member_steps::again;
@@ -166,6 +166,10 @@ fn passed(
     identity: Identity,
     data: &[u8],
 ) -> Result<(), CloseReason> {
+    let identity = match changed(connection, identity, true, turn) {
+        Ok(identity) => identity,
+        Err(refusal) => return Err(refused(connection, open, turn, refusal)),
+    };
     let before = open.client.identity();
     let users = &open.client.tenant.users;
     if !before.is_same_user(&identity) || !users.is_current(&identity) {

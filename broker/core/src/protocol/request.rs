@@ -120,6 +120,7 @@ pub(super) fn read(
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
         is_counted: false,
+        overhead: 0,
         predecessor: None,
     })
 }

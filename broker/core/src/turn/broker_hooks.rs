@@ -16,6 +16,7 @@ use lotmq_codec::{QoS, ReasonCode};
 use parking_lot::Mutex;
 
 use crate::arena::Span;
+use crate::client::rights::LoginChange;
 use crate::connection::Connection;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
@@ -75,6 +76,17 @@ pub trait BrokerHooks: Send + Sync {
         reason: ReasonCode,
         cause: &dyn Display,
     );
+
+    /// Change that the member of the login chain has made to a login of this identity since it
+    /// allowed it. After the last question about a login, `is_last`, it is forgotten.
+    fn login_change(
+        &self,
+        _identity: &Identity,
+        _connection: &Connection,
+        _is_last: bool,
+    ) -> Option<LoginChange> {
+        None
+    }
 
     /// Hook: re-authentication of a Client failed, and its connection ends.
     fn authentication_refused(

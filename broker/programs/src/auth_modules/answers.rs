@@ -15,6 +15,12 @@ use lotmq_host::auth::{
 /// Reason Code "Bad User Name or Password".
 const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;
 
+/// Reason Code "Server unavailable".
+const SERVER_UNAVAILABLE: u8 = 0x88;
+
+/// Reason Code "Server busy".
+const SERVER_BUSY: u8 = 0x89;
+
 /// Characters of a line in PEM (RFC 7468 §2).
 const PEM_LINE: usize = 64;
 
@@ -144,6 +150,8 @@ pub(super) fn replied(answer: Answer, is_step: bool) -> MemberReplied {
         Answer::Deny(Denial { reason_code, reason, user_properties, log }) => {
             let refusal = match reason_code {
                 BAD_USER_NAME_OR_PASSWORD => LoginRefusal::BadCredentials,
+                // An outage is no failed password.
+                SERVER_UNAVAILABLE | SERVER_BUSY => LoginRefusal::CheckFailed,
                 _ => LoginRefusal::DeniedByMember,
             };
             MemberReplied {

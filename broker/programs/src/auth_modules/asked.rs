@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use lotmq_auth::{Identity, MemberReply, WaitingLogin, WaitingMember};
 use lotmq_codec::QoS;
+use lotmq_core::client::rights::LoginChange;
 use lotmq_core::tenant::client::Client;
 use lotmq_host::auth::{Hooks, Subscription};
 use parking_lot::Mutex;
@@ -80,6 +81,23 @@ impl LoginGuests {
             return;
         }
         self.event(&client.identity(), connection, |queue, who| queue.disconnected(who, reason));
+    }
+
+    /// Change that a guest has made to a login of this identity since it allowed it. After the last
+    /// question about the login it is forgotten.
+    pub fn change_of(&self, identity: &Identity, connection: u32, is_last: bool) -> Option<LoginChange> {
+        let member = identity.principal.member()?;
+        let guest = self.guests.iter().find(|guest| guest.name == *member)?;
+        let admissions = &mut guest.queue.lock().admissions;
+        let connection = connection.into();
+        if is_last { admissions.end(connection) } else { admissions.change_of(connection) }
+    }
+
+    /// The login of a connection was refused, by whatever part of the broker.
+    pub fn refused(&self, connection: u32) {
+        for guest in &self.guests {
+            guest.queue.lock().admissions.end(connection.into());
+        }
     }
 
     /// Notes an event of a Client that one of the guests has let in.

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_codec::ReasonCode;
-use lotmq_core::client::rights;
+use lotmq_core::client::rights::{self, LoginChange};
 use lotmq_core::reason::close::Revocation;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
+use lotmq_core::turn::Turn;
 use lotmq_host::auth::{Principal, Selector};
 use lotmq_process::this_turn;
 
-use super::admissions::LoginChange;
 use super::answers::claims;
 use super::asked::LoginGuest;
+use super::queue::DueChange;
 use crate::services::AdmittedSessions;
 
 impl AdmittedSessions for LoginGuest {
@@ -37,8 +38,12 @@ impl AdmittedSessions for LoginGuest {
 /// Makes a change to the Clients of a guest; the number of sessions, of logins without a session
 /// yet too.
 fn change(guest: &LoginGuest, tenant: &Tenant, whom: &Selector, change: &LoginChange) -> u32 {
-    // Before the sessions: a login that is not in these has one by then.
-    let pending = guest.queue.lock().admissions.note(whom, change);
+    // Before the sessions: a login that is not in these has one by then. Earlier changes come first.
+    let (pending, due) = {
+        let mut queue = guest.queue.lock();
+        (queue.admissions.note(whom, change), std::mem::take(&mut queue.due_changes))
+    };
+    change_due(guest, tenant, due);
     let (sessions, connections) = sessions(guest, tenant, whom);
     let changed = change_sessions(&sessions, change);
     if !matches!(whom, Selector::Connection(_)) {
@@ -51,8 +56,20 @@ fn change(guest: &LoginGuest, tenant: &Tenant, whom: &Selector, change: &LoginCh
 /// Makes changes that came before the sessions that they are about.
 pub(super) fn change_arrived(guest: &LoginGuest, tenant: &Tenant) {
     let due = std::mem::take(&mut guest.queue.lock().due_changes);
-    for (connection, change) in due {
-        let (found, _) = sessions(guest, tenant, &Selector::Connection(connection));
+    change_due(guest, tenant, due);
+}
+
+/// Makes changes that came while the sessions of their logins began. A session that a later login
+/// has taken over has the rights of that one.
+fn change_due(guest: &LoginGuest, tenant: &Tenant, due: Vec<DueChange>) {
+    for DueChange { connection, user, client_id, change } in due {
+        let mut found = tenant.all_sessions();
+        found.retain(|client| {
+            client.member() == Some(guest.module())
+                && client.user() == Some(&user)
+                && client.client_id == client_id
+                && client.connection_number().is_none_or(|number| u64::from(number) == connection)
+        });
         change_sessions(&found, &change);
     }
 }
@@ -88,6 +105,9 @@ fn change_sessions(sessions: &[Arc<Client>], change: &LoginChange) -> usize {
     }
     this_turn::with(|turn| {
         turn.tick();
+        for client in sessions {
+            drop_delayed_of(client, change, turn);
+        }
         match change {
             LoginChange::Revoke(revocation) => {
                 rights::revoke(sessions, revocation, turn);
@@ -96,6 +116,24 @@ fn change_sessions(sessions: &[Arc<Client>], change: &LoginChange) -> usize {
             LoginChange::Replace(principal) => rights::replace_principals(sessions, principal, turn),
         }
     })
+}
+
+/// Drops delayed messages of one session that a change takes the right to.
+fn drop_delayed_of(client: &Client, change: &LoginChange, turn: &mut Turn) {
+    let is_its = |identity: &Identity| {
+        identity.principal.member() == client.member()
+            && identity.user() == client.user()
+            && identity.client_id == client.client_id
+    };
+    rights::drop_delayed(&client.tenant, is_its, new_principal(change), turn);
+}
+
+/// The principal that a change gives; `None` for a revocation.
+fn new_principal(change: &LoginChange) -> Option<&Arc<lotmq_auth::Principal>> {
+    match change {
+        LoginChange::Revoke(_) => None,
+        LoginChange::Replace(principal) => Some(principal),
+    }
 }
 
 /// Drops delayed messages that a change takes the right to.
@@ -108,10 +146,7 @@ fn drop_delayed(guest: &LoginGuest, tenant: &Tenant, whom: &Selector, change: &L
                 Selector::Connection(_) => false,
             }
     };
-    let principal = match change {
-        LoginChange::Revoke(_) => None,
-        LoginChange::Replace(principal) => Some(principal),
-    };
+    let principal = new_principal(change);
     this_turn::with(|turn| {
         turn.tick();
         rights::drop_delayed(tenant, is_theirs, principal, turn);

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lotmq_auth::{MemberReply, Source, WaitingLogin};
+use lotmq_core::client::rights::LoginChange;
 use lotmq_host::auth::{Hooks, Subscription};
 use lotmq_shares::FairTurns;
 
-use super::admissions::{Admissions, LoginChange};
+use super::admissions::Admissions;
 use crate::limits::{
     LOGIN_GUEST_EVENTS_MAX, LOGIN_GUEST_FILTER_BYTES_MAX, LOGIN_GUEST_LOGINS_MAX,
     LOGIN_GUEST_LOGINS_OF_SOURCE_MAX,
@@ -93,8 +94,8 @@ pub(super) struct GuestQueue {
     pub(super) availability: Availability,
     /// Logins that it has allowed and that have no session yet.
     pub(super) admissions: Admissions,
-    /// Changes to connections that came before their sessions.
-    pub(super) due_changes: Vec<(u64, LoginChange)>,
+    /// Changes to logins that came while their sessions began.
+    pub(super) due_changes: Vec<DueChange>,
 }
 
 impl Default for GuestQueue {
@@ -113,6 +114,14 @@ impl Default for GuestQueue {
             due_changes: Vec::new(),
         }
     }
+}
+
+/// Change to a login that came while its session began.
+pub(super) struct DueChange {
+    pub(super) connection: u64,
+    pub(super) user: Arc<str>,
+    pub(super) client_id: Arc<str>,
+    pub(super) change: LoginChange,
 }
 
 /// A Client as a guest has let it in.
@@ -174,8 +183,10 @@ impl GuestQueue {
 
     /// A Client was let in. A former connection of its session is over before.
     pub(super) fn connected(&mut self, who: AdmittedClient<'_>, session_present: bool) {
-        let change = self.admissions.arrived(who.connection);
-        self.due_changes.extend(change.map(|change| (who.connection, change)));
+        let change = self.admissions.end(who.connection);
+        let (user, client_id) = (Arc::clone(who.user), Arc::clone(who.client_id));
+        let due = |change| DueChange { connection: who.connection, user, client_id, change };
+        self.due_changes.extend(change.map(due));
         let key = (Arc::clone(who.user), Arc::clone(who.client_id));
         if let Some(former) = self.connected.insert(key, who.connection) {
             self.over(former, "session-taken-over");

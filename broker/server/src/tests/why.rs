@@ -135,6 +135,10 @@ fn delivery_names_filters_rules_queue_and_the_last_denials() {
     assert!(secret["lastDenials"][0]["by"].as_str().is_some_and(|by| by.contains("Readers")), "{secret}");
     ann.disconnect().unwrap();
     let away = |stage: &mut Stage, topic: &str| session(&stage.ask(&format!("-whyDelivery c1 {topic}")));
+    let started = std::time::Instant::now();
+    while away(&mut stage, "live/1")["connected"] == true && started.elapsed() < PATIENCE {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let live = away(&mut stage, "live/1");
     assert_eq!((&live["decision"], &live["connected"]), (&"deny".into(), &false.into()), "{live}");
     assert_eq!(away(&mut stage, "news/1")["decision"], "allow");

@@ -68,6 +68,9 @@ fn filter(topic: &str) -> Result<String, String> {
     if is_literal && topic.contains(['+', '#', '%', '$']) {
         return Err(".topic: with \"eq \" no wildcard and no placeholder".to_owned());
     }
+    if topic.contains("%u") || topic.contains("%c") {
+        return Err(".topic: %u and %c stand for names in the broker; write ${username} or ${clientid}".to_owned());
+    }
     let filter = topic.replace("${username}", "%u").replace("${clientid}", "%c");
     if filter.contains("${") {
         return Err(".topic: the placeholders are ${username} and ${clientid}".to_owned());

@@ -31,7 +31,7 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 fn device(user: &str) -> Principal {
-    let grants = vec![Grant::allow(Actions::PUBLISH | Actions::SUBSCRIBE, format!("devices/{user}/#"))];
+    let grants = vec![Grant::allow(Actions::PUBLISH | Actions::SUBSCRIBE, "devices/%u/#")];
     Principal { permission: Permission::Grants(grants), ..Principal::named(user) }
 }
 
@@ -50,7 +50,7 @@ mod tests {
         let Answer::Allow(acceptance) = Guest::authenticate(login("device-1", "t0p")) else { panic!("it is kept out") };
         assert_eq!(acceptance.principal.user, "device-1");
         let Permission::Grants(grants) = acceptance.principal.permission else { panic!("it has no grants") };
-        assert_eq!(grants[0].filter, "devices/device-1/#");
+        assert_eq!(grants[0].filter, "devices/%u/#");
     }
 
     #[test]

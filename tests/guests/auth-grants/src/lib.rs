@@ -2,10 +2,11 @@
 //!
 //! A password is `{"groups": ["in"], "grants": [["allow", "x/#"], ["deny", "#"]]}`. The endpoint
 //! `orders` sends lines `USER RIGHTS`, which replace the principal of all sessions of a user.
+//! With `"revoked": true` the guest lets the user in, and revokes the login right behind that.
 
 use lotmq_guest::auth::{
     Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Connection, Description, Effect, Grant, Hooks,
-    Interest, IoError, Login, Permission, Principal, Selector, allow, deny, net, update,
+    Interest, IoError, Login, Permission, Principal, Selector, allow, deny, net, revoke, update,
 };
 use lotmq_guest::println;
 use serde_json::Value as Json;
@@ -14,6 +15,9 @@ use std::cell::RefCell;
 /// Longest wait for the connection of the orders, in milliseconds.
 const TIMEOUT_MS: u32 = 5_000;
 
+/// Reason Code of DISCONNECT: administrative action.
+const ADMINISTRATIVE_ACTION: u8 = 0x98;
+
 struct Grants;
 
 #[derive(Default)]
@@ -21,6 +25,8 @@ struct Memory {
     orders: Option<Connection>,
     /// Received part of an incomplete line.
     part: Vec<u8>,
+    /// Users whose logins are to be revoked.
+    revoked: Vec<String>,
 }
 
 thread_local! {
@@ -34,20 +40,29 @@ impl Authenticator for Grants {
 
     fn open() -> Result<(), String> {
         let orders = Connection::open("orders", TIMEOUT_MS).map_err(|error| format!("orders: {error:?}"))?;
-        MEMORY.set(Memory { orders: Some(orders), part: Vec::new() });
+        MEMORY.set(Memory { orders: Some(orders), ..Memory::default() });
         Ok(())
     }
 
     fn authenticate(login: Login) -> Answer {
-        let rights = login.password.as_deref().and_then(|password| serde_json::from_slice(password).ok());
+        let rights = login.password.as_deref();
+        let rights: Option<Json> = rights.and_then(|password| serde_json::from_slice(password).ok());
         match (login.user, rights) {
-            (Some(user), Some(rights)) => allow(principal(&user, &rights)),
+            (Some(user), Some(rights)) => {
+                if rights["revoked"] == true {
+                    MEMORY.with_borrow_mut(|memory| memory.revoked.push(user.clone()));
+                }
+                allow(principal(&user, &rights))
+            }
             _ => deny(BAD_USER_NAME_OR_PASSWORD, "the password is no list of rights"),
         }
     }
 
     fn run(until_ms: u32) -> Result<u32, String> {
         MEMORY.with_borrow_mut(|memory| {
+            for user in memory.revoked.drain(..) {
+                revoke(&Selector::User(user), ADMINISTRATIVE_ACTION, None);
+            }
             let Some(orders) = &memory.orders else { return Ok(u32::MAX) };
             let ready = net::wait(&[Interest::Readable(orders.tcp()), Interest::HostWork], until_ms);
             if !ready.contains(&0) {
