@@ -175,7 +175,7 @@ fn login_that_is_revoked_before_it_has_a_session_leaves_none() {
     ));
     let _orders = listener.accept().unwrap();
     until_open_for(&broker, "{}");
-    let rights = r#"{"revoked":true,"grants":[["allow","#"]]}"#;
+    let rights = r##"{"revoked":true,"grants":[["allow","#"]]}"##;
     for number in 0..30 {
         let options = ConnectOptions::v5(format!("gone-{number}")).user(format!("user-{number}"), rights);
         // It is refused or ended, whichever the revocation meets.
@@ -188,7 +188,8 @@ fn login_that_is_revoked_before_it_has_a_session_leaves_none() {
         let listed = broker.command_ok("-listSessions gone-");
         (listed.data()["total"] == json!(0)).then_some(())
     });
-    let stays = ConnectOptions::v5("stays").user("bob", r#"{"grants":[["allow","#"]]}"#).session_expiry(3_600);
+    let stays =
+        ConnectOptions::v5("stays").user("bob", r##"{"grants":[["allow","#"]]}"##).session_expiry(3_600);
     Client::connect(broker.address(), &stays).unwrap().ping().unwrap();
 }
 

@@ -50,8 +50,6 @@ pub struct Request {
     pub(crate) will: Option<Box<WillMessage>>,
     /// Whether bans have counted it.
     pub(crate) is_counted: bool,
-    /// Bytes below MQTT that came in an exchange with a member of the login chain.
-    pub(crate) overhead: u32,
     /// Connection that has the session, while what has come on it is read first.
     pub(crate) predecessor: Option<Predecessor>,
 }
@@ -73,6 +71,8 @@ pub(crate) struct LoginAnswer {
     pub(crate) authenticated: Option<(Method, Vec<u8>)>,
     /// Texts of the member of the login chain that has decided.
     pub(crate) texts: Option<Box<ConnackTexts>>,
+    /// Bytes below MQTT that came in an exchange with a member of the login chain.
+    pub(crate) overhead: u32,
 }
 
 /// Connection of a session that another one is to take over.

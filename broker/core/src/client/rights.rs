@@ -21,15 +21,6 @@ use crate::tenant::client::{Client, ClientState};
 use crate::turn::Turn;
 use crate::turn::session_row::row;
 
-/// Change that a member of the login chain makes to Clients that it has let in.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LoginChange {
-    /// Their sessions end.
-    Revoke(Revocation),
-    /// They have this principal.
-    Replace(Arc<Principal>),
-}
-
 /// Ends sessions whose logins are revoked, connected or away. Their Wills are discarded, because
 /// the rights to publish them are gone. Not for shards.
 pub fn revoke(clients: &[Arc<Client>], revocation: &Revocation, turn: &mut Turn) {

@@ -13,7 +13,6 @@ use super::login::reason_of;
 use crate::client::attach::{Attachment, NotAttached, attach};
 use crate::client::connack::connack_fits;
 use crate::client::request::Request;
-use crate::client::rights::LoginChange;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
 use crate::connection::place_claim::PlaceClaim;
@@ -22,7 +21,7 @@ use crate::durable::changes::Stamp;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::protocol::phase::{Authentication, Login, LoginEnd, Open, Phase, Rare};
-use crate::reason::close::CloseReason;
+use crate::reason::close::{CloseReason, LoginChange};
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::session_key::SessionKey;
@@ -74,8 +73,7 @@ fn attach_allowed(
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&request.tenant);
-    let login = login.and_then(|identity| changed(connection, identity, false, turn));
-    let login = login.and_then(|identity| still_valid(identity, turn));
+    let login = login.and_then(|identity| still_valid(changed(connection, identity, false, turn)?, turn));
     let identity = match login {
         Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
         Err(refusal) => {

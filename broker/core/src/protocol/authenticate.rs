@@ -74,7 +74,7 @@ impl Authenticating {
     ) -> Result<Phase, CloseReason> {
         if let Exchanging::Member(exchange) = self.exchange {
             let mut request = *self.request;
-            request.overhead = self.overhead;
+            request.login.overhead = self.overhead;
             return member_step(connection, request, exchange, data, turn);
         }
         let Self { request, exchange: Exchanging::Users(exchange), .. } = &mut *self else {

@@ -36,7 +36,7 @@ pub(super) fn challenge(
     let MemberChallenge { exchange, data } = challenge;
     send_challenge(connection, &request, &exchange.method(), &data)?;
     let exchange = Exchanging::Member(exchange);
-    let overhead = request.overhead;
+    let overhead = request.login.overhead;
     Ok(Phase::Authenticating(Box::new(Authenticating { request, exchange, overhead })))
 }
 

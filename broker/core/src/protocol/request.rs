@@ -120,7 +120,6 @@ pub(super) fn read(
         zstd: Offer::read(properties.user_properties()),
         will: will.map(Box::new),
         is_counted: false,
-        overhead: 0,
         predecessor: None,
     })
 }

@@ -1,5 +1,8 @@
 //! Close reasons: why connections end, what the peer is told, and what becomes of its session.
 
+use std::sync::Arc;
+
+use lotmq_auth::Principal;
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 
 use crate::durable::store_failure::StoreFailure;
@@ -64,6 +67,15 @@ pub struct Revocation {
     pub reason_code: ReasonCode,
     /// Reason String of DISCONNECT; words of the broker if there is none.
     pub reason: Option<Box<str>>,
+}
+
+/// Change that a member of the login chain makes to Clients that it has let in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoginChange {
+    /// Their sessions end.
+    Revoke(Revocation),
+    /// They have this principal.
+    Replace(Arc<Principal>),
 }
 
 /// Failure below MQTT. The peer is not told of it in MQTT.

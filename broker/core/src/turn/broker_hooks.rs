@@ -16,10 +16,9 @@ use lotmq_codec::{QoS, ReasonCode};
 use parking_lot::Mutex;
 
 use crate::arena::Span;
-use crate::client::rights::LoginChange;
 use crate::connection::Connection;
 use crate::reason::NotTaken;
-use crate::reason::close::CloseReason;
+use crate::reason::close::{CloseReason, LoginChange};
 use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::tenant::client::Client;

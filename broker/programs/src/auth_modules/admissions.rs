@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use lotmq_core::client::rights::LoginChange;
+use lotmq_core::reason::close::LoginChange;
 use lotmq_host::auth::Selector;
 
 use crate::limits::{LOGIN_GUEST_ADMISSIONS_MAX, LOGIN_GUEST_ADMISSIONS_OF_USER_MAX};

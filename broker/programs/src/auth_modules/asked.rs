@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use lotmq_auth::{Identity, MemberReply, WaitingLogin, WaitingMember};
 use lotmq_codec::QoS;
-use lotmq_core::client::rights::LoginChange;
+use lotmq_core::reason::close::LoginChange;
 use lotmq_core::tenant::client::Client;
 use lotmq_host::auth::{Hooks, Subscription};
 use parking_lot::Mutex;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_codec::ReasonCode;
-use lotmq_core::client::rights::{self, LoginChange};
-use lotmq_core::reason::close::Revocation;
+use lotmq_core::client::rights;
+use lotmq_core::reason::close::{LoginChange, Revocation};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
@@ -38,7 +38,8 @@ impl AdmittedSessions for LoginGuest {
 /// Makes a change to the Clients of a guest; the number of sessions, of logins without a session
 /// yet too.
 fn change(guest: &LoginGuest, tenant: &Tenant, whom: &Selector, change: &LoginChange) -> u32 {
-    // Before the sessions: a login that is not in these has one by then. Earlier changes come first.
+    // Before the sessions: a login that is not in these has one by then. Earlier changes come
+    // first.
     let (pending, due) = {
         let mut queue = guest.queue.lock();
         (queue.admissions.note(whom, change), std::mem::take(&mut queue.due_changes))

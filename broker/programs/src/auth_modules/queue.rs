@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lotmq_auth::{MemberReply, Source, WaitingLogin};
-use lotmq_core::client::rights::LoginChange;
+use lotmq_core::reason::close::LoginChange;
 use lotmq_host::auth::{Hooks, Subscription};
 use lotmq_shares::FairTurns;
 
