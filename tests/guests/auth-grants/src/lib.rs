@@ -2,6 +2,7 @@
 //!
 //! A password is `{"groups": ["in"], "grants": [["allow", "x/#"], ["deny", "#"]]}`. The endpoint
 //! `orders` sends lines `USER RIGHTS`, which replace the principal of all sessions of a user.
+//! The line `?` has the guest write how many sessions that were.
 //! With `"revoked": true` the guest lets the user in, and revokes the login right behind that.
 
 use lotmq_guest::auth::{
@@ -27,6 +28,8 @@ struct Memory {
     part: Vec<u8>,
     /// Users whose logins are to be revoked.
     revoked: Vec<String>,
+    /// Sessions whose principals were replaced.
+    replaced: u32,
 }
 
 thread_local! {
@@ -76,7 +79,7 @@ impl Authenticator for Grants {
             }
             while let Some(end) = memory.part.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = memory.part.drain(..=end).collect();
-                obey(String::from_utf8_lossy(&line).trim());
+                memory.replaced += obey(String::from_utf8_lossy(&line).trim(), memory.replaced);
             }
             Ok(0)
         })
@@ -100,15 +103,20 @@ fn principal(user: &str, rights: &Json) -> Principal {
     principal
 }
 
-fn obey(order: &str) {
+/// Carries an order out; the number of sessions that it reached.
+fn obey(order: &str, replaced: u32) -> u32 {
+    if order == "?" {
+        println!("{replaced} sessions");
+        return 0;
+    }
     let reached = order.split_once(' ').and_then(|(user, rights)| {
         let rights: Json = serde_json::from_str(rights).ok()?;
-        Some((user, update(&Selector::User(user.to_owned()), &principal(user, &rights))))
+        Some(update(&Selector::User(user.to_owned()), &principal(user, &rights)))
     });
-    match reached {
-        Some((user, reached)) => println!("{user}: {reached} sessions"),
-        None => println!("no order: {order}"),
-    }
+    reached.unwrap_or_else(|| {
+        println!("no order: {order}");
+        0
+    })
 }
 
 lotmq_guest::export_auth!(Grants);
